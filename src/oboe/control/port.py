@@ -1,0 +1,150 @@
+"""The use cases, as every face sees them. Faces call this and nothing below it.
+
+Every method is synchronous, bounded in time and raises errors of `oboe.domain.errors`. ``Refused.code`` is one of the neutral codes
+listed at each method; a dialect maps them to its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from oboe.control.views import AgentView, ClusterView, DagView, Member, Preview, Ref, StatusView
+from oboe.domain.model import Dag
+from oboe.domain.values import Address, Identity
+from oboe.engine.ports import Page
+from oboe.kit.secret import Secret
+
+__all__ = ["Caller", "Control", "ForwardedAnswer", "ForwardedRequest", "Keys"]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: for the record of operators."""
+
+    name: str = "obshell"
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardedRequest:
+    """A decrypted request on its way to the MASTER (from a FOLLOWER). The header says which password it came with."""
+
+    method: str
+    target: str
+    """Raw request target, as on the request line."""
+    body: bytes
+    header: str
+    """``X-OCS-Header``, ``X-OCS-Agent-Header`` or empty."""
+    password: Secret
+    from_agent: Address
+    language: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardedAnswer:
+    status: int
+    content_type: str
+    body: bytes
+
+
+class Keys(Protocol):
+    """What authentication needs to know of this agent."""
+
+    def identity(self) -> Identity: ...
+    def private_key_pem(self) -> Secret: ...
+    def public_key(self) -> str:
+        """base64 of the PKCS#1 DER, as on OBShell's wire."""
+
+    def root_password(self) -> Secret | None:
+        """None: not known here."""
+
+    def agent_password(self) -> Secret | None: ...
+    def try_root_password(self, password: Secret) -> bool:
+        """Log in to the database with it; success makes it the known one. False when refused or when there is no database."""
+
+
+class Control(Protocol):
+    """The use cases."""
+
+    keys: Keys
+
+    # This agent
+    def agent(self) -> AgentView: ...
+    def status(self, *, probe_timeout: float = 2.0) -> StatusView: ...
+    def set_agent_password(self, password: Secret) -> None: ...
+    def forward_to_master(self, request: ForwardedRequest) -> ForwardedAnswer:
+        """FOLLOWER only. `Refused` ``agent.no_master``; `Unreachable`."""
+
+    # Reading tasks
+    def dag(self, ref: Ref, *, details: bool = True) -> DagView:
+        """Any dag, node or sub-task of any agent of the cluster, or of an agent named by a live dag.
+
+        `Refused` ``task.not_found``; ``agent.unknown`` for a home that is no member's; `Unreachable` for a dead owner;
+        ``cluster.no_database`` when the cluster home cannot be read."""
+
+    def cluster_dags(self, page: Page, *, details: bool) -> Sequence[DagView]:
+        """`Refused` ``cluster.none`` on an agent without a cluster."""
+
+    def agent_dags(self, page: Page, *, details: bool) -> Sequence[DagView]: ...
+    def newest_cluster_maintenance(self, *, details: bool) -> DagView:
+        """`Refused` ``task.no_cluster_maintenance``; ``cluster.none``; ``cluster.no_database``."""
+
+    def newest_agent_maintenance(self, *, details: bool) -> DagView:
+        """`Refused` ``task.no_agent_maintenance``."""
+
+    def newest_agents_maintenance(self, *, details: bool) -> Sequence[DagView]:
+        """Own first, then every other agent's that answers within the bound."""
+
+    def unfinished(self, *, details: bool) -> Sequence[DagView] | None:
+        """All agents' local ones, then the cluster's (CLUSTER AGENT); own local ones otherwise. None: nobody answered.
+        `Refused` ``agent.identity_unknown`` for SCALING OUT, SCALING IN, UNIDENTIFIED."""
+
+    def unfinished_cluster(self, *, details: bool) -> Sequence[DagView]: ...
+    def unfinished_agent(self, *, details: bool) -> Sequence[DagView]: ...
+    def main_dags(self, *, details: bool) -> Sequence[DagView]: ...
+
+    # Operating tasks
+    def operate(self, ref: Ref, operator: str, caller: Caller) -> None:
+        """``RETRY``, ``ROLLBACK``, ``CANCEL``, ``PASS`` of a dag; ``PASS`` of a node (``ref.kind``).
+
+        The state has changed when it returns. `Refused` ``retry.not_failed`` ``retry.not_allowed`` ``rollback.not_failed``
+        ``rollback.not_allowed`` ``cancel.finished`` ``cancel.not_allowed`` ``pass.not_failed`` ``pass.not_allowed``
+        ``node_pass.dag_not_failed`` ``node_pass.node_not_failed`` ``node_pass.not_allowed`` ``maintenance.held`` ``task.lost_race``."""
+
+    def preview_operator(self, ref: Ref, operator: str) -> Preview: ...
+
+    # Membership and cluster operations; each returns the dag just created, or a preview when ``dry_run``
+    def join(self, master: Address, zone: str, master_password: Secret, *, caller: Caller, dry_run: bool = False) -> Dag | Preview:
+        """``agent.wrong_identity`` ``agent.version_differs`` ``agent.database_version_differs`` ``maintenance.held``; `Unreachable`."""
+
+    def remove(self, agent: Address, *, caller: Caller, dry_run: bool = False) -> Dag | Preview | None:
+        """None: nothing to do (204)."""
+
+    def configure_observer(
+        self, settings: Mapping[str, str], scope: str, target: Sequence[str], *, caller: Caller, dry_run: bool = False
+    ) -> Dag | Preview:
+        """``scope`` GLOBAL, ZONE or SERVER. ``config.empty`` ``config.denied`` ``config.conflict`` ``config.below_floor``
+        ``scope.invalid`` ``zone.unknown`` ``agent.unknown`` ``cluster.already_initialized`` ``agent.wrong_identity``."""
+
+    def configure_cluster(
+        self, cluster_id: int, name: str, root_password: Secret, *, rs_list: str = "", caller: Caller, dry_run: bool = False
+    ) -> Dag | Preview: ...
+    def init(
+        self, *, create_proxyro_user: bool, proxyro_password: Secret, import_script: bool, caller: Caller, dry_run: bool = False
+    ) -> Dag | Preview: ...
+    def scale_out(
+        self, agent: Address, zone: str, settings: Mapping[str, str], *, agent_password: Secret, caller: Caller, dry_run: bool = False
+    ) -> Dag | Preview:
+        """``agent.already_member`` ``agent.not_single`` ``agent.version_higher`` ``agent.version_lower``
+        ``agent.database_version_differs`` ``agent.wrong_identity`` ``maintenance.held`` and what `configure_observer` refuses."""
+
+    # The cluster
+    def cluster(self) -> ClusterView: ...
+    def members(self) -> Sequence[Member]: ...
+    def statuses(self, *, probe_timeout: float = 2.0) -> Mapping[Address, StatusView]:
+        """Of every agent that answers within the bound."""
+
+    def ready(self) -> Mapping[str, Any]:
+        """``{"ready": bool, "waits_for": [text, …]}`` for ``GET /oboe/v1/ready``."""

@@ -1,0 +1,1 @@
+"""What we manage: the driver port and its drivers."""

@@ -1,0 +1,1 @@
+"""What runs: it loads dags, advances them, saves the difference, and carries out the effects."""

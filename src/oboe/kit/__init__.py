@@ -1,0 +1,10 @@
+"""How a playbook is written: `playbook`, `Step`, `Run`, `Secret`. Third-party playbooks import from here only."""
+
+from oboe.domain.errors import Interrupted, StepFailed
+from oboe.kit.playbook import Playbook, Sketch, playbook
+from oboe.kit.registry import Registry
+from oboe.kit.run import Completed, Run
+from oboe.kit.secret import Secret
+from oboe.kit.step import Step
+
+__all__ = ["Completed", "Interrupted", "Playbook", "Registry", "Run", "Secret", "Sketch", "Step", "StepFailed", "playbook"]
