@@ -121,5 +121,3 @@ class Preview:
     name: str
     effects: tuple[Effect, ...]
     notes: tuple[str, ...] = ()
-
-

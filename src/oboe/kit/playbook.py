@@ -13,6 +13,7 @@ from oboe.kit.step import Step
 __all__ = ["Playbook", "Sketch", "playbook"]
 
 P = TypeVar("P")
+_NONE = Maintenance()
 
 
 class Sketch:
@@ -87,7 +88,7 @@ class Playbook:
 
 
 def playbook(
-    name: str, *, home: HomeKind, params: type[P], maintenance: Maintenance = Maintenance()
+    name: str, *, home: HomeKind, params: type[P], maintenance: Maintenance = _NONE
 ) -> Callable[[Callable[[P, Sketch], None]], Playbook]:
     """Decorate the function that draws the plan; the module's attribute becomes the `Playbook`."""
 

@@ -60,14 +60,17 @@ class Run(Protocol):
     @property
     def agent(self) -> Address:
         """Whom the sub-task names."""
+
     @property
     def here(self) -> Address:
         """The agent whose process this is."""
+
     @property
     def attempt(self) -> int: ...
     @property
     def resumed(self) -> bool:
         """True when the same attempt was begun by an earlier life of this agent."""
+
     @property
     def rolling_back(self) -> bool: ...
     @property
