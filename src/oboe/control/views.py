@@ -8,6 +8,7 @@ from typing import Literal
 from oboe.domain.model import Dag
 from oboe.domain.values import Address, HomeKind, Identity
 from oboe.engine.ports import LogRecord
+from oboe.membership.member import Member
 
 __all__ = ["AgentView", "ClusterView", "DagView", "Effect", "Member", "Preview", "Ref", "ServerView", "StatusView"]
 
@@ -59,25 +60,6 @@ class StatusView:
     database_state: int
     sql_port: int
     under_maintenance: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
-    """An agent as its cluster knows it; JSON-able."""
-
-    address: Address
-    rpc_port: int
-    """Where the agent listens for other agents (mutual TLS)."""
-    identity: Identity
-    zone: str
-    version: str
-    home_path: str = ""
-    os: str = ""
-    architecture: str = ""
-    public_key: str = ""
-    database_ip: str = ""
-    mysql_port: int = 0
-    database_rpc_port: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

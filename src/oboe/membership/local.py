@@ -1,0 +1,242 @@
+"""This agent as it knows itself: typed access to its facts, kept in its own store.
+
+Invariants: ``identity`` is SINGLE exactly when there are no members, no cluster keys and no certificate; a change of identity and
+what goes with it are one transaction; listeners hear of it afterwards, on the thread that made it.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol
+
+from oboe import __version__
+from oboe.database.port import Instance
+from oboe.domain.values import Address, Identity
+from oboe.kit.secret import Secret
+from oboe.membership.member import Member, member_from_row, member_row
+
+__all__ = ["CONFIG_SCOPES", "FactStore", "LocalAgent"]
+
+CONFIG_SCOPES = ("GLOBAL", "ZONE", "SERVER")
+"""From the weakest to the strongest layer of observer configuration."""
+
+_CLUSTER_FACTS = (
+    "zone",
+    "cluster_id",
+    "cluster_name",
+    "root_password",
+    "store_password",
+    "cluster_key",
+    "authority_certificate",
+    "authority_key",
+    "certificate",
+    "certificate_key",
+    "observer_config",
+    "instance",
+    "enlisted",
+    "cluster_endpoints",
+)
+
+
+class FactStore(Protocol):
+    """What is needed of the store: keyed JSON values, one transaction for each call, secrets sealed at rest."""
+
+    def get(self, name: str, default: Any = None) -> Any: ...
+    def put(self, **values: Any) -> None: ...
+    def delete(self, *names: str) -> None: ...
+    def members(self) -> Sequence[Mapping[str, Any]]: ...
+    def put_member(self, row: dict[str, Any]) -> None: ...
+    def remove_member(self, ip: str, port: int) -> None: ...
+    def replace_members(self, rows: Sequence[dict[str, Any]]) -> None: ...
+
+
+class LocalAgent:
+    """The agent's own facts. Thread-safe; reads are from memory."""
+
+    def __init__(self, facts: FactStore, *, address: Address, rpc_port: int, home: Path, public_key: str, database_version: str) -> None:
+        self.address = address
+        self.rpc_port = rpc_port
+        self.home = home
+        self.version = __version__
+        self.public_key = public_key
+        self.database_version = database_version
+        self._facts = facts
+        self._lock = threading.RLock()
+        self._listeners: list[Callable[[], None]] = []
+        self._cache: dict[str, Any] = {}
+
+    # Identity
+
+    def identity(self) -> Identity:
+        return Identity(self._get("identity", int(Identity.SINGLE)))
+
+    def become(self, identity: Identity, **facts: Any) -> None:
+        """Take a new identity and the facts that go with it, at once; the own member row follows."""
+        with self._lock:
+            self._put(identity=int(identity), **facts)
+            if self.member(self.address) is not None:
+                self.put_member(self.as_member())
+        self._tell()
+
+    def leave(self) -> None:
+        """Become SINGLE: forget the cluster, its keys and its members. The agent's own keys and history stay."""
+        with self._lock:
+            self._facts.replace_members([])
+            self._facts.delete(*_CLUSTER_FACTS)
+            self._cache.clear()
+            self._put(identity=int(Identity.SINGLE))
+        self._tell()
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` after every change of identity, members or cluster facts."""
+        self._listeners.append(listener)
+
+    def as_member(self) -> Member:
+        instance = self.instance()
+        return Member(
+            address=self.address,
+            rpc_port=self.rpc_port,
+            identity=self.identity(),
+            zone=self.zone(),
+            version=self.version,
+            home_path=str(self.home),
+            os=platform.system().lower(),
+            architecture=platform.machine(),
+            public_key=self.public_key,
+            database_version=self.database_version,
+            mysql_port=instance.mysql_port if instance else 0,
+            database_rpc_port=instance.rpc_port if instance else 0,
+        )
+
+    # Facts
+
+    def zone(self) -> str:
+        return str(self._get("zone", ""))
+
+    def cluster_id(self) -> int:
+        return int(self._get("cluster_id", 0))
+
+    def cluster_name(self) -> str:
+        return str(self._get("cluster_name", ""))
+
+    def secret(self, name: str) -> Secret | None:
+        """``root_password``, ``store_password``, ``agent_password``, ``cluster_key``, ``authority_key``, ``certificate_key``."""
+        value = self._get(name)
+        return value if isinstance(value, Secret) else None
+
+    def text(self, name: str) -> str:
+        """``authority_certificate``, ``certificate``: PEM, empty when there is none."""
+        return str(self._get(name, "") or "")
+
+    def value(self, name: str, default: Any = None) -> Any:
+        """Any other fact."""
+        return self._get(name, default)
+
+    def remember(self, **facts: Any) -> None:
+        """Write facts down, in one transaction; listeners hear of it."""
+        with self._lock:
+            self._put(**facts)
+        self._tell()
+
+    def forget(self, *names: str) -> None:
+        with self._lock:
+            self._facts.delete(*names)
+            for name in names:
+                self._cache.pop(name, None)
+        self._tell()
+
+    # The database of this host
+
+    def instance(self) -> Instance | None:
+        kept = self._get("instance")
+        return Instance(**kept) if kept else None
+
+    def set_instance(self, instance: Instance | None) -> None:
+        if instance is None:
+            self.forget("instance")
+        else:
+            self.remember(instance=asdict(instance))
+        with self._lock:
+            if self.member(self.address) is not None:
+                self.put_member(self.as_member())
+
+    def settings_for(self, member: Member) -> dict[str, str]:
+        """Observer configuration of a member: GLOBAL, then its ZONE's, then its own; later wins."""
+        merged: dict[str, str] = {}
+        kept = self._get("observer_config", {})
+        for scope, key in zip(CONFIG_SCOPES, ("", member.zone, str(member.address)), strict=True):
+            merged.update(kept.get(scope, {}).get(key, {}))
+        return merged
+
+    def keep_settings(self, scope: str, targets: Sequence[str], settings: Mapping[str, str]) -> None:
+        """Merge settings into one layer; GLOBAL has the single target ``""``."""
+        with self._lock:
+            kept = {name: {key: dict(value) for key, value in layer.items()} for name, layer in self._get("observer_config", {}).items()}
+            layer = kept.setdefault(scope, {})
+            for target in targets:
+                layer.setdefault(target, {}).update(settings)
+            self._put(observer_config=kept)
+
+    # Members
+
+    def members(self) -> list[Member]:
+        """Every member, in the order they joined; empty on a SINGLE agent."""
+        with self._lock:
+            if "members" not in self._cache:
+                self._cache["members"] = [member_from_row(dict(row)) for row in self._facts.members()]
+            return list(self._cache["members"])
+
+    def member(self, address: Address) -> Member | None:
+        return next((member for member in self.members() if member.address == address), None)
+
+    def master(self) -> Member | None:
+        return next((member for member in self.members() if member.identity is Identity.MASTER), None)
+
+    def put_member(self, member: Member) -> None:
+        self._change_members(lambda: self._facts.put_member(member_row(member)))
+
+    def remove_member(self, address: Address) -> None:
+        self._change_members(lambda: self._facts.remove_member(address.ip, address.port))
+
+    def replace_members(self, members: Sequence[Member]) -> None:
+        self._change_members(lambda: self._facts.replace_members([member_row(member) for member in members]))
+
+    def rpc_port_of(self, address: Address) -> int:
+        """Where that agent listens for agents; the default rule for one that is no member (yet)."""
+        member = self.member(address)
+        if member is not None:
+            return member.rpc_port
+        enlisted = self._get("enlisted_ports", {}).get(str(address))
+        if enlisted:
+            return int(enlisted)
+        return address.port + 1000 if address.port + 1000 < 65536 else address.port - 1000
+
+    def _change_members(self, change: Callable[[], None]) -> None:
+        with self._lock:
+            change()
+            self._cache.pop("members", None)
+        self._tell()
+
+    def _get(self, name: str, default: Any = None) -> Any:
+        with self._lock:
+            if name not in self._cache:
+                self._cache[name] = self._facts.get(name)
+            kept = self._cache[name]
+        return default if kept is None else kept
+
+    def _put(self, **values: Any) -> None:
+        self._facts.put(**values)
+        self._cache.update(values)
+
+    def _tell(self) -> None:
+        for listener in tuple(self._listeners):
+            listener()
+
+    @property
+    def pid(self) -> int:
+        return os.getpid()
