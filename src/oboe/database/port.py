@@ -136,3 +136,24 @@ class Driver(Protocol):
 
     def set_root_password(self, instance: Instance, old: Secret, new: Secret) -> None:
         """Already ``new`` is fine."""
+
+    def accepts(self, instance: Instance, user: str, password: Secret) -> bool:
+        """Whether that user may log in with that password; False also when the database does not answer."""
+
+    def create_store_user(self, instance: Instance, root_password: Secret, user: str, password: Secret) -> None:
+        """Database ``oboe`` and the agents' own user on it: everything on ``oboe.*``, reading ``oceanbase.*``, and what
+        membership needs (system parameters and global variables). Again is harmless; the password is set anew."""
+
+    def drop_store(self, instance: Instance, root_password: Secret, user: str) -> None:
+        """The inverse; again is harmless."""
+
+    def create_proxy_user(self, instance: Instance, root_password: Secret, password: Secret) -> None:
+        """User ``proxyro``, reading ``oceanbase.*``."""
+
+    def drop_proxy_user(self, instance: Instance, root_password: Secret) -> None: ...
+
+    def role(self, connection: Connection[Any]) -> str:
+        """PRIMARY or STANDBY, asked of the server at the other end."""
+
+    def replication(self, connection: Connection[Any]) -> Observation:
+        """Role, status, source and positions of the server at the other end."""

@@ -6,7 +6,7 @@ Every method that takes time obeys *stop*: it raises `Interrupted` soon after a 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -48,6 +48,8 @@ class ChildStatus:
     """Names of nodes that are done, in plan order."""
     lines: tuple[str, ...]
     """Log lines of FAILED sub-tasks."""
+    node_lines: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Node name → informational log lines, for nodes that are done."""
 
 
 class Run(Protocol):

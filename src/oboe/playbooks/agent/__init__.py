@@ -1,0 +1,1 @@
+"""Operations of one agent, kept in its own home."""

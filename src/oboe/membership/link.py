@@ -1,0 +1,307 @@
+"""The way from this agent to its cluster's home: which database is the primary, connections to it, and what the cluster's tables say.
+
+Writes, and reads that must be current, go to the primary. The primary is found by asking every known database for its role, the last
+one that said PRIMARY first; the answer is kept until a connection to it fails.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from oboe.database.port import Driver, Instance, Observation
+from oboe.domain.errors import OboeError, Refused, Unreachable
+from oboe.domain.values import Address, Identity
+from oboe.kit.secret import Secret
+from oboe.membership.local import LocalAgent
+from oboe.membership.member import Member, member_from_row, member_row
+
+if TYPE_CHECKING:
+    from pymysql.connections import Connection
+
+    from oboe.store.mysql import Directory, Lease, MysqlHome
+
+__all__ = ["ClusterLink", "Primary", "ServerRow"]
+
+STORE_USER = "oboe"
+STORE_DATABASE = "oboe"
+_ROLE_PROBE_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Primary:
+    """The database that takes writes, and the agent that looks after it."""
+
+    agent: Address
+    ip: str
+    mysql_port: int
+    rpc_port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerRow:
+    """A database of the cluster, as its tables keep it."""
+
+    ip: str
+    rpc_port: int
+    sql_port: int
+    zone: str
+    agent: Address
+    status: str
+    with_rootserver: bool = False
+    build_version: str = ""
+
+
+class ClusterLink:
+    """Connections to the cluster's home. Thread-safe; opened on first use; `Unreachable` when there is no primary."""
+
+    def __init__(self, local: LocalAgent, driver: Driver, *, announce: Callable[[], None] = lambda: None) -> None:
+        self._local = local
+        self._driver = driver
+        self._announce = announce
+        self._lock = threading.Lock()
+        self._primary: Primary | None = None
+        self._home: MysqlHome | None = None
+        self._directory: Directory | None = None
+        self.trouble = ""
+        """Why the cluster's home could not be reached when it was last tried; empty when it could."""
+
+    # Finding the primary
+
+    def primary(self) -> Primary:
+        """The current primary; `Unreachable` ``cluster.no_primary`` says what each database answered."""
+        with self._lock:
+            known = self._primary
+        if known is not None:
+            return known
+        answers = []
+        for candidate in self._candidates():
+            try:
+                connection = self._dial(candidate.ip, candidate.mysql_port)
+            except OboeError as error:
+                answers.append(f"{candidate.ip}:{candidate.mysql_port} {error.message}")
+                continue
+            try:
+                role = self._driver.role(connection)
+            finally:
+                connection.close()
+            if role == "PRIMARY":
+                with self._lock:
+                    self._primary = candidate
+                self.trouble = ""
+                return candidate
+            answers.append(f"{candidate.ip}:{candidate.mysql_port} is {role or 'without a role'}")
+        self.trouble = "; ".join(answers) or "no database is known"
+        raise Unreachable("cluster.no_primary", f"no primary: {self.trouble}", hint="start the primary, or fail over to a standby")
+
+    def primary_age(self) -> float:
+        """Seconds since the primary began to serve; 0 when it does not answer."""
+        try:
+            primary = self.primary()
+            connection = self._dial(primary.ip, primary.mysql_port)
+        except OboeError:
+            return 0.0
+        try:
+            return self._driver.replication(connection).age_seconds
+        finally:
+            connection.close()
+
+    def replication_of(self, ip: str, mysql_port: int) -> Observation:
+        """Role and positions of any database of the cluster."""
+        connection = self._dial(ip, mysql_port)
+        try:
+            return self._driver.replication(connection)
+        finally:
+            connection.close()
+
+    def lost(self) -> None:
+        """A connection failed: look for the primary again."""
+        with self._lock:
+            self._primary = None
+
+    def close(self) -> None:
+        with self._lock:
+            self._primary, self._home, self._directory = None, None, None
+
+    # The home
+
+    def home(self) -> MysqlHome:
+        """Dags of the cluster."""
+        with self._lock:
+            if self._home is None:
+                from oboe.store.mysql import MysqlHome
+
+                self._home = MysqlHome(self._connect)
+            return self._home
+
+    def lease(self) -> Lease:
+        from oboe.store.mysql import Lease
+
+        return Lease(self._connect)
+
+    def create_schema(self) -> None:
+        from oboe.store.mysql import create_schema
+
+        connection = self._connect()
+        try:
+            create_schema(connection)
+        finally:
+            connection.close()
+
+    # The directory
+
+    def members(self) -> list[Member]:
+        return [member_from_row(dict(row)) for row in self._tables().members()]
+
+    def put_member(self, member: Member) -> None:
+        self._tables().put_member(member_row(member))
+
+    def remove_member(self, address: Address) -> None:
+        self._tables().remove_member(address.ip, address.port)
+
+    def servers(self) -> list[ServerRow]:
+        return [_server(row) for row in self._tables().servers()]
+
+    def put_server(self, row: ServerRow) -> None:
+        self._tables().put_server(_server_row(row))
+
+    def set_server(self, ip: str, rpc_port: int, status: str) -> None:
+        self._tables().set_server_status(ip, rpc_port, status)
+
+    def remove_server(self, ip: str, rpc_port: int) -> None:
+        self._tables().remove_server(ip, rpc_port)
+
+    def zones(self) -> Mapping[str, str]:
+        return self._tables().zones()
+
+    def has_zone(self, zone: str) -> bool:
+        return zone in self.zones()
+
+    def add_zone(self, zone: str) -> None:
+        self._tables().put_zone(zone, "INACTIVE")
+
+    def set_zone(self, zone: str, status: str) -> None:
+        self._tables().put_zone(zone, status)
+
+    def remove_zone(self, zone: str) -> None:
+        self._tables().remove_zone(zone)
+
+    def facts(self) -> Mapping[str, Any]:
+        return self._tables().facts()
+
+    def fill(self, rows: Sequence[tuple[Member, Instance, bool]], *, cluster_id: int, cluster_name: str, version: str) -> None:
+        """The first content: members, zones, servers, the cluster's id and name. Again is harmless."""
+        tables = self._tables()
+        for member, instance, is_primary in rows:
+            kept = member_row(member.become(Identity.CLUSTER_AGENT))
+            tables.put_member(kept | {"mysql_port": instance.mysql_port, "database_rpc_port": instance.rpc_port})
+            tables.put_zone(member.zone, "ACTIVE")
+            server = ServerRow(
+                ip=instance.ip,
+                rpc_port=instance.rpc_port,
+                sql_port=instance.mysql_port,
+                zone=member.zone,
+                agent=member.address,
+                status="ACTIVE",
+                with_rootserver=is_primary,
+                build_version=version,
+            )
+            tables.put_server(_server_row(server))
+        tables.put_facts(cluster_id=cluster_id, cluster_name=cluster_name, version=version)
+
+    def empty(self) -> None:
+        """Forget all that `fill` wrote."""
+        self._tables().clear()
+
+    def members_here(self) -> list[Member]:
+        """The members as this host's own database shows them, replica or not."""
+        return [member_from_row(dict(row)) for row in self._here().members()]
+
+    def facts_here(self) -> Mapping[str, Any]:
+        return self._here().facts()
+
+    def announce_members(self) -> None:
+        """Let every agent know that the members have changed."""
+        self._announce()
+
+    # Connections
+
+    def _tables(self) -> Directory:
+        with self._lock:
+            if self._directory is None:
+                from oboe.store.mysql import Directory
+
+                self._directory = Directory(self._connect)
+            return self._directory
+
+    def _here(self) -> Directory:
+        from oboe.store.mysql import Directory
+
+        instance = self._local.instance()
+        if instance is None:
+            raise Refused("database.none", "this agent has no database")
+        return Directory(lambda: self._driver.connect(instance, user=STORE_USER, password=self._password(), database=STORE_DATABASE))
+
+    def _connect(self) -> Connection[Any]:
+        """A connection to the primary's ``oboe`` database."""
+        for last in (False, True):
+            primary = self.primary()
+            try:
+                return self._dial(primary.ip, primary.mysql_port, database=STORE_DATABASE)
+            except Unreachable:
+                self.lost()
+                if last:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _dial(self, ip: str, port: int, *, database: str = "") -> Connection[Any]:
+        return self._driver.dial(ip, port, user=STORE_USER, password=self._password(), timeout=_ROLE_PROBE_SECONDS, database=database)
+
+    def _password(self) -> Secret:
+        password = self._local.secret("store_password")
+        if password is None:
+            raise Refused("cluster.none", "this agent belongs to no running cluster")
+        return password
+
+    def _candidates(self) -> list[Primary]:
+        found = {}
+        own = self._local.instance()
+        if own is not None:
+            found[(own.ip, own.mysql_port)] = Primary(self._local.address, own.ip, own.mysql_port, own.rpc_port)
+        for member in self._local.members():
+            if member.mysql_port:
+                address = member.address
+                found.setdefault(
+                    (address.ip, member.mysql_port), Primary(address, address.ip, member.mysql_port, member.database_rpc_port)
+                )
+        return list(found.values())
+
+
+def _server(row: Mapping[str, Any]) -> ServerRow:
+    return ServerRow(
+        ip=row["ip"],
+        rpc_port=row["rpc_port"],
+        sql_port=row["sql_port"],
+        zone=row["zone"],
+        agent=Address(row["agent_ip"], row["agent_port"]),
+        status=row["status"],
+        with_rootserver=bool(row["with_rootserver"]),
+        build_version=row["build_version"],
+    )
+
+
+def _server_row(row: ServerRow) -> dict[str, Any]:
+    return {
+        "ip": row.ip,
+        "rpc_port": row.rpc_port,
+        "sql_port": row.sql_port,
+        "zone": row.zone,
+        "agent_ip": row.agent.ip,
+        "agent_port": row.agent.port,
+        "status": row.status,
+        "with_rootserver": row.with_rootserver,
+        "build_version": row.build_version,
+    }
+

@@ -1,0 +1,100 @@
+"""What agents ask of each other about membership and databases: requests and answers of the verbs, JSON-able."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from oboe.database.port import Instance
+
+__all__ = [
+    "AskDag",
+    "Become",
+    "Configure",
+    "ConfigureAnswer",
+    "FindDag",
+    "FollowDag",
+    "Invite",
+    "LeadDag",
+    "Leave",
+    "Nothing",
+    "SignalDag",
+]
+
+
+class Nothing(msgspec.Struct):
+    """An empty request or answer."""
+
+
+class Configure(msgspec.Struct):
+    """``instance.configure``: what would this configuration come to on your host?"""
+
+    settings: dict[str, str]
+    zone: str
+    taken_ports: list[int]
+
+
+class ConfigureAnswer(msgspec.Struct):
+    instance: Instance
+    warnings: list[str]
+
+
+class Become(msgspec.Struct):
+    """``agent.become``: take this identity (the number of `Identity`)."""
+
+    identity: int
+
+
+class Leave(msgspec.Struct):
+    """``member.leave``: that agent is no longer a member."""
+
+    agent: str
+
+
+class Invite(msgspec.Struct):
+    """``database.invite``: let these addresses connect to your database, and no others."""
+
+    addresses: list[str]
+
+
+class LeadDag(msgspec.Struct):
+    """``dag.lead``: create, once, this dag in your own home; led by another."""
+
+    playbook: str
+    params: dict[str, Any]
+    dag_key: str
+    leader_home: int
+    leader_key: str
+    leader_agent: str
+
+
+class FollowDag(msgspec.Struct):
+    """``dag.follow``: what has it come to? Answers when its version is past ``known_version``, at the latest after ``seconds``."""
+
+    dag_key: str
+    known_version: int
+    seconds: float
+
+
+class AskDag(msgspec.Struct):
+    """``dag.ask``: an operator from its leader."""
+
+    dag_key: str
+    operator: str
+
+
+class SignalDag(msgspec.Struct):
+    """``dag.signal``: durable when answered."""
+
+    dag_key: str
+    name: str
+    payload: Any = None
+
+
+class FindDag(msgspec.Struct):
+    """``dag.find``: a dag of your own home, by the id of it, a node or a sub-task."""
+
+    kind: str
+    number: int
+    details: bool

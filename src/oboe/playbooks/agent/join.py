@@ -1,0 +1,139 @@
+"""*Join self* and *Join to master*: how a SINGLE agent becomes the MASTER, or a FOLLOWER, of a cluster to be."""
+
+from __future__ import annotations
+
+import secrets
+
+import msgspec
+
+from oboe.domain.model import Maintenance
+from oboe.domain.values import Address, HomeKind, Identity, MaintenanceKind
+from oboe.kit import Run, Secret, Sketch, Step, playbook
+from oboe.membership.local import LocalAgent
+from oboe.membership.member import member_from_row, member_row
+from oboe.remote.authority import Authority, make_request
+from oboe.remote.handshake import JoinRequest, Joiner
+
+__all__ = ["JoinSelfParams", "JoinToMasterParams", "join_self", "join_to_master"]
+
+
+class JoinSelfParams(msgspec.Struct):
+    zone: str
+
+
+class JoinToMasterParams(msgspec.Struct):
+    master: str
+    """``ip:port``"""
+    zone: str
+    master_password: Secret
+
+
+class BecomeMaster(Step):
+    """Make the cluster's CA and key, sign the own certificate, take the identity. Again is harmless: new keys, nobody has the old."""
+
+    resumable = True
+    cancellable = False
+    timeout = 60
+
+    def run(self, run: Run) -> None:
+        local = run.use(LocalAgent)
+        params = run.params(JoinSelfParams)
+        authority = Authority.make(f"oboe {local.address}")
+        request, key = make_request(local.address)
+        local.become(
+            Identity.MASTER,
+            zone=params.zone,
+            cluster_key=Secret(secrets.token_hex(32)),
+            authority_certificate=authority.certificate_pem,
+            authority_key=authority.key_pem,
+            certificate=authority.sign(request, address=local.address),
+            certificate_key=key,
+        )
+        local.put_member(local.as_member())
+        run.log("set agent identity to master")
+
+    def rollback(self, run: Run) -> None:
+        run.use(LocalAgent).leave()
+
+
+@playbook("Join self", home=HomeKind.AGENT, params=JoinSelfParams, maintenance=Maintenance(MaintenanceKind.GLOBAL))
+def join_self(params: JoinSelfParams, sketch: Sketch) -> None:
+    """A SINGLE agent becomes the MASTER of a cluster to be."""
+    sketch.stage("Join self", BecomeMaster)
+
+
+class AskMaster(Step):
+    """Ask the master for membership: certificate, cluster key and the list of members."""
+
+    resumable = True
+    cancellable = False
+    timeout = 120
+
+    def run(self, run: Run) -> None:
+        local = run.use(LocalAgent)
+        params = run.params(JoinToMasterParams)
+        master = Address.parse(params.master)
+        run.log("creating token")
+        request, key = make_request(local.address)
+        run.log("token created")
+        run.log("send join rpc to master")
+        member = msgspec.structs.replace(
+            JoinRequest(member=member_row(local.as_member()) | {"zone": params.zone}, csr=request), zone=params.zone
+        )
+        answer = run.use(Joiner).join(master, member, params.master_password)
+        members = [member_from_row(row) for row in answer.members]
+        local.remember(
+            pending={
+                "members": answer.members,
+                "authority_certificate": answer.authority_certificate,
+                "certificate": answer.certificate,
+            },
+            pending_cluster_key=Secret(answer.cluster_key),
+            pending_certificate_key=key,
+        )
+        run.log(f"join to master success, master agent info: {members[0].address if members else master}")
+
+    def rollback(self, run: Run) -> None:
+        local = run.use(LocalAgent)
+        pending = local.value("pending")
+        if pending:
+            run.use(Joiner).leave(Address.parse(run.params(JoinToMasterParams).master), local.address, local.secret("pending_cluster_key"))
+        local.forget("pending", "pending_cluster_key", "pending_certificate_key")
+
+
+class BecomeFollower(Step):
+    """Take what the master gave, at once."""
+
+    resumable = True
+    cancellable = False
+    timeout = 60
+
+    def run(self, run: Run) -> None:
+        local = run.use(LocalAgent)
+        pending = local.value("pending")
+        if pending:
+            local.replace_members([member_from_row(row) for row in pending["members"]])
+            local.become(
+                Identity.FOLLOWER,
+                zone=run.params(JoinToMasterParams).zone,
+                authority_certificate=pending["authority_certificate"],
+                certificate=pending["certificate"],
+                cluster_key=local.secret("pending_cluster_key"),
+                certificate_key=local.secret("pending_certificate_key"),
+            )
+            local.forget("pending", "pending_cluster_key", "pending_certificate_key")
+        run.log("set agent identity to follower")
+
+    def rollback(self, run: Run) -> None:
+        local = run.use(LocalAgent)
+        master = local.master()
+        if master is not None:
+            run.use(Joiner).leave(master.address, local.address, local.secret("cluster_key"))
+        local.leave()
+
+
+@playbook("Join to master", home=HomeKind.AGENT, params=JoinToMasterParams, maintenance=Maintenance(MaintenanceKind.GLOBAL))
+def join_to_master(params: JoinToMasterParams, sketch: Sketch) -> None:
+    """A SINGLE agent becomes a FOLLOWER of a MASTER."""
+    sketch.stage("Join to master", AskMaster)
+    sketch.stage("Be follower", BecomeFollower)

@@ -1,0 +1,63 @@
+"""*Synchronize agent from cluster*: a member reads from its own database that the cluster's tables have reached it, and who the members are."""
+
+from __future__ import annotations
+
+import msgspec
+
+from oboe.domain.errors import OboeError
+from oboe.domain.model import Maintenance
+from oboe.domain.values import HomeKind, MaintenanceKind
+from oboe.kit import Run, Secret, Sketch, Step, playbook
+from oboe.membership.link import ClusterLink
+from oboe.membership.local import LocalAgent
+
+__all__ = ["SyncParams", "sync_from_cluster", "synchronize"]
+
+
+class SyncParams(msgspec.Struct):
+    root_password: Secret
+    store_password: Secret
+    authority_key: Secret
+
+
+def synchronize(run: Run, params: SyncParams) -> None:
+    """Keep the passwords, wait until this host's database shows the cluster's tables, copy the members."""
+    local, link = run.use(LocalAgent), run.use(ClusterLink)
+    run.log("try to connect")
+    local.remember(store_password=params.store_password)
+    why = ["the cluster's tables"]
+
+    def members() -> list[object] | None:
+        try:
+            return list(link.members_here()) or None
+        except OboeError as error:
+            why[0] = str(error)
+            return None
+
+    run.wait_until(members, why=lambda: f"this host's database to show the members: {why[0]}", timeout=120, every=0.05)
+    local.remember(root_password=params.root_password, authority_key=params.authority_key)
+    run.log("connect succeed, dump password")
+    run.log("synchronize agent from oceanbase")
+    local.replace_members(link.members_here())
+    facts = link.facts_here()
+    local.remember(cluster_id=int(facts.get("cluster_id", 0)), cluster_name=str(facts.get("cluster_name", "")))
+    run.log("sync agent data")
+
+
+class Synchronize(Step):
+    """Copy what the cluster knows."""
+
+    resumable = True
+    timeout = 300
+
+    def run(self, run: Run) -> None:
+        synchronize(run, run.params(SyncParams))
+
+    def rollback(self, run: Run) -> None:
+        """Nothing: what was copied is forgotten when the agent leaves, and copied again when it stays."""
+
+
+@playbook("Synchronize agent from cluster", home=HomeKind.AGENT, params=SyncParams, maintenance=Maintenance(MaintenanceKind.GLOBAL))
+def sync_from_cluster(params: SyncParams, sketch: Sketch) -> None:
+    """Bring this agent up to what its cluster knows."""
+    sketch.stage("Synchronize agent from cluster", Synchronize)

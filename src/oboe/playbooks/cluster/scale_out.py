@@ -1,0 +1,295 @@
+"""*Cluster scale out*: add a member, with a database cloned from the primary.
+
+Kept by the cluster, carried out on its maintainer. The joining agent's half is *Local scale out*, which this dag creates, tells
+``deploy``, ``start`` and ``finish``, and has undone when it is rolled back itself.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import msgspec
+
+from oboe.database.port import Instance
+from oboe.domain.errors import OboeError, StepFailed
+from oboe.domain.model import Maintenance
+from oboe.domain.values import Address, HomeKind, Identity, MaintenanceKind
+from oboe.kit import Run, Secret, Sketch, Step, playbook
+from oboe.kit.run import Child
+from oboe.membership.enlisting import Enlisting
+from oboe.membership.link import ClusterLink, ServerRow
+from oboe.membership.local import LocalAgent
+from oboe.membership.member import member_from_row
+from oboe.membership.verbs import Configure, ConfigureAnswer, Invite, Nothing
+from oboe.playbooks.agent.local_scale_out import LocalScaleOutParams
+from oboe.playbooks.agent.observer import WorkdirParams
+from oboe.playbooks.agent.sync_from_cluster import SyncParams
+from oboe.playbooks.cluster.init import PRIMARY_AGE_SECONDS
+from oboe.playbooks.leading import child_from, child_id, copy_lines, follow_node, undo_child
+from oboe.remote.authority import Authority
+from oboe.remote.client import Peers
+
+__all__ = ["ScaleOutParams", "cluster_scale_out"]
+
+
+class ScaleOutParams(msgspec.Struct):
+    agent: str
+    """``ip:port`` of the joining agent."""
+    zone: str
+    new_zone: bool
+    settings: dict[str, str]
+    agent_password: Secret
+    target: dict[str, Any]
+    """The joining agent's member row, as it offered itself."""
+
+
+class _ScaleOutStep(Step):
+    """Catalogue flags: continue, retry, rollback; never cancelled, never passed."""
+
+    resumable = True
+    cancellable = False
+    timeout = 1800
+
+
+class IntegrateServerConfig(_ScaleOutStep):
+    """Give the joining agent its certificate, let it in, and fix the shape of its database."""
+
+    def run(self, run: Run) -> dict[str, Any]:
+        params = run.params(ScaleOutParams)
+        agent = Address.parse(params.agent)
+        run.use(Enlisting).accept(agent, params.agent_password)
+        member = member_from_row(params.target)
+        taken = [port for row in run.use(ClusterLink).servers() if row.ip == agent.ip for port in (row.sql_port, row.rpc_port)]
+        answer = run.use(Peers).call(
+            agent, "instance.configure", Configure(params.settings, params.zone, taken), ConfigureAnswer, timeout=10
+        )
+        for warning in answer.warnings:
+            run.warn(warning)
+        return {"instance": msgspec.to_builtins(answer.instance), "version": member.version}
+
+    def rollback(self, run: Run) -> None:
+        agent = Address.parse(run.params(ScaleOutParams).agent)
+        run.use(Enlisting).dismiss(agent, run.params(ScaleOutParams).agent_password)
+
+
+class CreateTwin(_ScaleOutStep):
+    """Create *Local scale out* on the joining agent."""
+
+    def run(self, run: Run) -> dict[str, Any]:
+        params, local, link = run.params(ScaleOutParams), run.use(LocalAgent), run.use(ClusterLink)
+        agent = Address.parse(params.agent)
+        instance = _instance(run)
+        authority = Authority.load(local.text("authority_certificate"), _secret(local, "authority_key"))
+        issued = authority.database_certificate(instance.ip)
+        primary = link.primary()
+        twin = LocalScaleOutParams(
+            zone=params.zone,
+            uuid=str(uuid.UUID(hex=run.dag_key)),
+            main_dag_id=run.dag_id,
+            workdir=WorkdirParams(instance, issued.ca, issued.certificate, Secret(issued.key)),
+            source=f"{primary.ip}:{primary.rpc_port}",
+            sync=SyncParams(_secret(local, "root_password"), _secret(local, "store_password"), _secret(local, "authority_key")),
+        )
+        child = run.lead(agent, "Local scale out", twin, name="Local scale out")
+        run.log(f"create local scale out dag success, genericID:{child_id(run, child)}")
+        return {"agent": str(child.agent), "dag_key": child.dag_key, "dag_id": child.dag_id}
+
+    def rollback(self, run: Run) -> None:
+        kept = run.own_result
+        if kept is not None:
+            undo_child(run, child_from(kept), timeout=600)
+
+
+class WaitReady(_ScaleOutStep):
+    """Until the joining agent took its new identity."""
+
+    def run(self, run: Run) -> None:
+        follow_node(run, _twin(run), "Be scaling agent", timeout=120, retry=run.attempt > 1)
+        run.log("local scale out dag task Be scaling agent is succeed")
+
+    def rollback(self, run: Run) -> None:
+        """The twin is undone as a whole."""
+
+
+class WaitDeploy(_ScaleOutStep):
+    """Until its directories and certificates are there."""
+
+    def run(self, run: Run) -> None:
+        twin = _twin(run)
+        run.tell(twin, "deploy")
+        run.log("retry stage: 2 successfully")
+        status = follow_node(run, twin, "Create observer workdir", timeout=600, retry=run.attempt > 1)
+        copy_lines(run, "Create observer workdir", status)
+        run.log("remote deploy task is succeed")
+
+    def rollback(self, run: Run) -> None:
+        """The twin is undone as a whole."""
+
+
+class WaitStart(_ScaleOutStep):
+    """Until its database is a clone that follows the primary. A primary that is too young is waited for, and the log says so."""
+
+    def run(self, run: Run) -> None:
+        twin, link = _twin(run), run.use(ClusterLink)
+        agents = [member.address.ip for member in link.members()] + [_instance(run).ip]
+        run.use(Peers).call(link.primary().agent, "database.invite", Invite(sorted(set(agents))), Nothing, timeout=10)
+        self._wait_for_age(run, link)
+        run.tell(twin, "start")
+        run.log("retry stage: 4 successfully")
+        status = follow_node(run, twin, "Start observer", timeout=1200, retry=run.attempt > 1)
+        copy_lines(run, "Start observer", status)
+        run.log("remote start observer task is succeed")
+
+    def rollback(self, run: Run) -> None:
+        """The twin is undone as a whole."""
+
+    def _wait_for_age(self, run: Run, link: ClusterLink) -> None:
+        age = link.primary_age()
+        if age >= PRIMARY_AGE_SECONDS:
+            return
+        run.log(f"the primary is {age:.1f} s old; a clone waits until it is {PRIMARY_AGE_SECONDS:.0f} s old")
+        run.wait_until(
+            lambda: link.primary_age() >= PRIMARY_AGE_SECONDS,
+            why=lambda: f"primary age ≥ {PRIMARY_AGE_SECONDS:.0f} s, now {link.primary_age():.1f}",
+            timeout=60,
+            every=0.25,
+        )
+
+
+class PreviousCheck(_ScaleOutStep):
+    """The zone and the primary are still what they were; the new database is a standby that follows."""
+
+    def run(self, run: Run) -> None:
+        run.log("PrevCheckTask execute")
+        params, link = run.params(ScaleOutParams), run.use(ClusterLink)
+        if link.has_zone(params.zone) == params.new_zone:
+            raise StepFailed("zone.changed", f"zone {params.zone} {'appeared' if params.new_zone else 'vanished'} meanwhile")
+        instance = _instance(run)
+        seen = link.replication_of(instance.ip, instance.mysql_port)
+        if seen.role != "STANDBY" or seen.status != "NORMAL":
+            raise StepFailed("standby.not_normal", f"the new database is {seen.role or 'silent'} {seen.status}, not STANDBY NORMAL")
+        primary = link.primary()
+        if seen.source and seen.source != f"{primary.ip}:{primary.rpc_port}":
+            raise StepFailed("primary.changed", f"the new database follows {seen.source}, the primary is {primary.ip}:{primary.rpc_port}")
+
+    def rollback(self, run: Run) -> None:
+        """Nothing was touched."""
+
+
+class AddZone(_ScaleOutStep):
+    """A zone row, INACTIVE: a name for a failure domain."""
+
+    def run(self, run: Run) -> None:
+        run.use(ClusterLink).add_zone(run.params(ScaleOutParams).zone)
+
+    def rollback(self, run: Run) -> None:
+        run.use(ClusterLink).remove_zone(run.params(ScaleOutParams).zone)
+
+
+class StartZone(_ScaleOutStep):
+    """The zone is ACTIVE."""
+
+    def run(self, run: Run) -> None:
+        run.use(ClusterLink).set_zone(run.params(ScaleOutParams).zone, "ACTIVE")
+
+    def rollback(self, run: Run) -> None:
+        run.use(ClusterLink).set_zone(run.params(ScaleOutParams).zone, "INACTIVE")
+
+
+class AddServer(_ScaleOutStep):
+    """A server row, ACTIVE once the standby has advanced twice."""
+
+    def run(self, run: Run) -> None:
+        run.log("AddServerTask execute")
+        params, link, instance = run.params(ScaleOutParams), run.use(ClusterLink), _instance(run)
+        agent = Address.parse(params.agent)
+        row = ServerRow(
+            ip=instance.ip,
+            rpc_port=instance.rpc_port,
+            sql_port=instance.mysql_port,
+            zone=params.zone,
+            agent=agent,
+            status="INACTIVE",
+            build_version=str(params.target.get("database_version", "")),
+        )
+        link.put_server(row)
+        seen: set[int] = set()
+
+        def advanced() -> bool:
+            try:
+                seen.add(link.replication_of(instance.ip, instance.mysql_port).sync_scn)
+            except OboeError:
+                return False
+            return len(seen) >= 3
+
+        run.wait_until(advanced, why=lambda: f"the standby to advance, {max(len(seen) - 1, 0)} of 2", timeout=60, every=0.05)
+        link.set_server(instance.ip, instance.rpc_port, "ACTIVE")
+
+    def rollback(self, run: Run) -> None:
+        instance = _instance(run)
+        run.use(ClusterLink).remove_server(instance.ip, instance.rpc_port)
+
+
+class AddAgent(_ScaleOutStep):
+    """A member row."""
+
+    def run(self, run: Run) -> None:
+        params, instance = run.params(ScaleOutParams), _instance(run)
+        row = params.target | {"zone": params.zone, "mysql_port": instance.mysql_port, "database_rpc_port": instance.rpc_port}
+        run.use(ClusterLink).put_member(member_from_row(row).become(Identity.CLUSTER_AGENT))
+
+    def rollback(self, run: Run) -> None:
+        run.use(ClusterLink).remove_member(Address.parse(run.params(ScaleOutParams).agent))
+
+
+class CheckFinished(_ScaleOutStep):
+    """Tell the twin to finish; the new agent is a CLUSTER AGENT when it has."""
+
+    def run(self, run: Run) -> None:
+        run.log("FinishTask execute")
+        twin = _twin(run)
+        run.tell(twin, "finish")
+        follow_node(run, twin, "Sync from observer", timeout=300, retry=run.attempt > 1)
+        run.use(ClusterLink).announce_members()
+
+    def rollback(self, run: Run) -> None:
+        """The twin is undone as a whole."""
+
+
+@playbook("Cluster scale out", home=HomeKind.CLUSTER, params=ScaleOutParams, maintenance=Maintenance(MaintenanceKind.GLOBAL))
+def cluster_scale_out(params: ScaleOutParams, sketch: Sketch) -> None:
+    """Add a member with a database."""
+    sketch.stage("Integrate server config", IntegrateServerConfig)
+    sketch.stage("Create local scale out dag", CreateTwin)
+    sketch.stage("Wait scale out ready", WaitReady)
+    sketch.stage("Wait remote deploy finish", WaitDeploy)
+    sketch.stage("Wait remote start finish", WaitStart)
+    sketch.stage("Prev check for scale_out", PreviousCheck)
+    if params.new_zone:
+        sketch.stage("Add new zone for scale_out", AddZone)
+        sketch.stage("Start new zone for scale_out", StartZone)
+    sketch.stage("Add server for scale_out", AddServer)
+    sketch.stage("Add agent for scale_out", AddAgent)
+    sketch.stage("Check cluster scale_out whether finished", CheckFinished)
+
+
+def _instance(run: Run) -> Instance:
+    kept = run.result("Integrate server config")
+    if kept is None:
+        raise StepFailed("instance.unknown", "no database was configured for the new agent")
+    return Instance(**kept["instance"])
+
+
+def _twin(run: Run) -> Child:
+    kept = run.result("Create local scale out dag")
+    if kept is None:
+        raise StepFailed("child.unknown", "there is no local scale out dag")
+    return child_from(kept)
+
+
+def _secret(local: LocalAgent, name: str) -> Secret:
+    value = local.secret(name)
+    if value is None:
+        raise StepFailed("secret.missing", f"this agent has no {name.replace('_', ' ')}")
+    return value
