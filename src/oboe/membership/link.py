@@ -273,9 +273,7 @@ class ClusterLink:
         for member in self._local.members():
             if member.mysql_port:
                 address = member.address
-                found.setdefault(
-                    (address.ip, member.mysql_port), Primary(address, address.ip, member.mysql_port, member.database_rpc_port)
-                )
+                found.setdefault((address.ip, member.mysql_port), Primary(address, address.ip, member.mysql_port, member.database_rpc_port))
         return list(found.values())
 
 
@@ -304,4 +302,3 @@ def _server_row(row: ServerRow) -> dict[str, Any]:
         "with_rootserver": row.with_rootserver,
         "build_version": row.build_version,
     }
-

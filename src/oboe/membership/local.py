@@ -83,14 +83,23 @@ class LocalAgent:
                 self.put_member(self.as_member())
         self._tell()
 
-    def leave(self) -> None:
-        """Become SINGLE: forget the cluster, its keys and its members. The agent's own keys and history stay."""
+    def leave(self, *, answer_to: Address | None = None) -> None:
+        """Become SINGLE: forget the cluster, its keys and its members. The agent's own keys and history stay.
+
+        With ``answer_to`` the certificate stays, for that agent alone: it led us out and must hear how that ended."""
+        kept = {"certificate", "certificate_key", "authority_certificate"} if answer_to else set()
         with self._lock:
             self._facts.replace_members([])
-            self._facts.delete(*_CLUSTER_FACTS)
+            self._facts.delete(*(name for name in _CLUSTER_FACTS if name not in kept))
             self._cache.clear()
-            self._put(identity=int(Identity.SINGLE))
+            self._put(identity=int(Identity.SINGLE), answers_to=str(answer_to) if answer_to else "")
         self._tell()
+
+    def answers(self, address: Address) -> bool:
+        """Whether that agent may call this one: a member, the leader that took us in, the leader that let us go."""
+        if address == self.address or self.member(address) is not None:
+            return True
+        return str(address) == self._get("answers_to", "")
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` after every change of identity, members or cluster facts."""
@@ -180,6 +189,12 @@ class LocalAgent:
             layer = kept.setdefault(scope, {})
             for target in targets:
                 layer.setdefault(target, {}).update(settings)
+            self._put(observer_config=kept)
+
+    def drop_settings(self, scope: str, target: str) -> None:
+        with self._lock:
+            kept = {name: {key: dict(value) for key, value in layer.items()} for name, layer in self._get("observer_config", {}).items()}
+            kept.get(scope, {}).pop(target, None)
             self._put(observer_config=kept)
 
     # Members

@@ -77,5 +77,3 @@ def _ended(status: ChildStatus) -> ChildStatus | None:
 
 def _reason(status: ChildStatus) -> str:
     return "; ".join(status.lines[-3:]) or "no reason given"
-
-

@@ -155,5 +155,3 @@ def local_scale_out(params: LocalScaleOutParams, sketch: Sketch) -> None:
 
 def _instance(run: Run) -> Instance:
     return run.params(LocalScaleOutParams).workdir.instance
-
-

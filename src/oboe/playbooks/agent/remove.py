@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from oboe.domain.errors import OboeError, StepFailed
+from oboe.domain.errors import StepFailed, TryAgain, Unreachable
 from oboe.domain.model import Maintenance
 from oboe.domain.values import Address, HomeKind, MaintenanceKind
 from oboe.kit import Run, Sketch, Step, playbook
+from oboe.kit.run import ChildStatus
 from oboe.membership.local import LocalAgent
-from oboe.playbooks.leading import lead_to_end
+from oboe.playbooks.leading import child_id
 
 __all__ = ["RemoveAllParams", "RemoveFollowerParams", "agent_to_single", "remove_all_agents", "remove_follower_agent"]
 
@@ -39,8 +40,12 @@ class ToSingle(_RemoveStep):
     """Forget the cluster to be."""
 
     def run(self, run: Run) -> None:
-        run.use(LocalAgent).leave()
-        run.log("set agent identity to single")
+        local = run.use(LocalAgent)
+        run.log("clearing ob config")
+        run.log("change agent to single agent")
+        master = local.master()
+        local.leave(answer_to=master.address if master else None)
+        run.log("set agent to single agent success")
 
 
 @playbook("Agent to single", home=HomeKind.AGENT, params=ToSingleParams, maintenance=_GLOBAL)
@@ -53,20 +58,35 @@ class RemoveFollower(_RemoveStep):
     """Have the follower become SINGLE; one that cannot be reached fails the step, and may be passed."""
 
     def run(self, run: Run) -> None:
+        run.log(f"send remove agent request to follower, agent: {run.agent}")
         try:
-            lead_to_end(run, run.agent, "Agent to single", ToSingleParams(), timeout=60)
-        except StepFailed:
-            raise
-        except OboeError as error:
+            child = run.lead(run.agent, "Agent to single", ToSingleParams(), name="Agent to single")
+            run.log(f"send remove agent request succeed, remote dag id: &{{{child_id(run, child)}}}")
+            status = run.watch(child, _ended, why=f"{run.agent} to become SINGLE", timeout=60)
+        except (Unreachable, TryAgain) as error:
             hint = "RETRY when it answers again, PASS to remove it anyway"
             raise StepFailed(error.code, f"{run.agent} could not be told: {error.message}", hint=hint) from error
+        if status.state == "FAILED":
+            raise StepFailed("child.failed", f"{run.agent} did not become SINGLE: {'; '.join(status.lines)}")
 
 
 class ForgetFollower(_RemoveStep):
     """Take it off the list."""
 
     def run(self, run: Run) -> None:
-        run.use(LocalAgent).remove_member(Address.parse(run.params(RemoveFollowerParams).agent))
+        local = run.use(LocalAgent)
+        agent = Address.parse(run.params(RemoveFollowerParams).agent)
+        run.log(f"finding agent {agent} info")
+        member = local.member(agent)
+        if member is not None:
+            run.log(f"get zone '{member.zone}' agents")
+            if not any(one.zone == member.zone for one in local.members() if one.address != agent):
+                run.log(f"zone '{member.zone}' has no other follower agent, clearing zone and observer config")
+                local.drop_settings("ZONE", member.zone)
+            local.drop_settings("SERVER", str(agent))
+        run.log(f"deleting agent {agent}")
+        local.remove_member(agent)
+        run.log(f"remove follower agent {agent} success")
 
 
 @playbook("Remove follower agent", home=HomeKind.AGENT, params=RemoveFollowerParams, maintenance=_GLOBAL)
@@ -91,3 +111,7 @@ def remove_all_agents(params: RemoveAllParams, sketch: Sketch) -> None:
         everyone = [Address.parse(text) for text in params.followers]
         sketch.stage("Remove follower", RemoveFollower, agents=everyone, parallel=True, at_home=True)
     sketch.stage("Remove master", RemoveMaster)
+
+
+def _ended(status: ChildStatus) -> ChildStatus | None:
+    return status if status.state in ("SUCCEEDED", "FAILED") else None
