@@ -116,12 +116,15 @@ class SubTask:
     """Retries a person asked for (OCP: runTime - 1)."""
     auto_retries: int = 0
     """Automatic retries used since the last operator."""
+    retries: int | None = None
+    """Automatic retries that a person allows instead of the plan's; None: the plan's."""
     retry_at: int = 0
-    """When the next automatic retry is due; 0: none."""
+    """When the next automatic retry is due; 0: none. Until then the sub-task is *resting*: RUNNING, though no attempt is live."""
     readied_at: int = 0
     started_at: int = 0
     ended_at: int = 0
     stopping_at: int = 0
+    """When it was told to stop; kept after the end of an attempt that its agent never confirmed (`unconfirmed`), else 0."""
     deadline: int = 0
     """When a RUNNING attempt times out, once a person gave it more time; 0: ``started_at`` + the plan's timeout."""
     unsure: bool = False
@@ -133,7 +136,18 @@ class SubTask:
 
     @property
     def live(self) -> bool:
-        return self.state in (State.READY, State.RUNNING)
+        """Its current attempt may be going on."""
+        return self.state in (State.READY, State.RUNNING) and not self.retry_at
+
+    @property
+    def resting(self) -> bool:
+        """Between two automatic retries: RUNNING to the outside, because clients give up at the first FAILED."""
+        return self.retry_at != 0
+
+    @property
+    def unconfirmed(self) -> bool:
+        """Over for its home, but its agent never said so: its Interrupt stays an open order."""
+        return self.stopping_at != 0 and self.state not in (State.READY, State.RUNNING)
 
     @property
     def done(self) -> bool:
@@ -195,8 +209,14 @@ class Approval:
     at: int
 
 
+class _Counted:
+    """Room for the counts that `oboe.domain.tally` derives from a dag: no field, so never compared, copied or stored."""
+
+    __slots__ = ("_tally",)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Dag:
+class Dag(_Counted):
     """One durable operation. Frozen: only `oboe.domain.machine.advance` makes the next value."""
 
     key: str
@@ -239,6 +259,10 @@ class Dag:
     """By node index."""
     halt_reason: str = ""
     """Why it was halted when no sub-task says so (`the store went back`)."""
+    recalled: tuple[Address, ...] = ()
+    """Agents that have not named their facts since the store may have gone back; they are recalled for ever."""
+    recalled_at: int = 0
+    """Since when it waits for those facts; 0: it does not wait (any more)."""
     epoch: int = 0
     """Store epoch this value was last saved in."""
     version: int = 0
