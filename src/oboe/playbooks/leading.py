@@ -59,16 +59,17 @@ def follow_node(run: Run, child: Child, node: str, *, timeout: float, retry: boo
     return status
 
 
-def undo_child(run: Run, child: Child, *, timeout: float) -> None:
-    """Have a led dag undone, and wait until it is."""
+def undo_child(run: Run, child: Child, *, timeout: float) -> bool:
+    """Have a led dag undone, and wait until it is. False: it had ended well, so there is no dag left to undo."""
     run.ask(child, "ROLLBACK")
 
-    def undone(status: ChildStatus) -> ChildStatus | None:
-        return status if status.operator == "ROLLBACK" and status.state in ("SUCCEEDED", "FAILED") else None
+    def over(status: ChildStatus) -> ChildStatus | None:
+        return status if status.state == "SUCCEEDED" or (status.operator == "ROLLBACK" and status.state == "FAILED") else None
 
-    status = run.watch(child, undone, why=f"the undo on {child.agent}", timeout=timeout)
+    status = run.watch(child, over, why=f"the undo on {child.agent}", timeout=timeout)
     if status.state == "FAILED":
         raise StepFailed("child.undo_failed", f"the undo on {child.agent} failed: {_reason(status)}")
+    return status.operator == "ROLLBACK"
 
 
 def _ended(status: ChildStatus) -> ChildStatus | None:

@@ -12,7 +12,7 @@ from oboe.kit import Run, Secret, Sketch, Step, playbook
 from oboe.membership.local import LocalAgent
 from oboe.membership.member import member_from_row, member_row
 from oboe.remote.authority import Authority, make_request
-from oboe.remote.handshake import JoinRequest, Joiner
+from oboe.remote.handshake import Joiner, JoinRequest
 
 __all__ = ["JoinSelfParams", "JoinToMasterParams", "join_self", "join_to_master"]
 

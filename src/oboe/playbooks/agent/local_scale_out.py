@@ -1,4 +1,4 @@
-"""*Local scale out*: the joining agent's half of *Cluster scale out*, which leads it by the signals ``deploy``, ``start`` and ``finish``."""
+"""*Local scale out*: the joining half of *Cluster scale out*, led by the signals ``deploy``, ``start`` and ``finish``."""
 
 from __future__ import annotations
 

@@ -12,13 +12,14 @@ from oboe.kit.run import ChildStatus
 from oboe.membership.local import LocalAgent
 from oboe.playbooks.leading import child_id
 
-__all__ = ["RemoveAllParams", "RemoveFollowerParams", "agent_to_single", "remove_all_agents", "remove_follower_agent"]
+__all__ = ["RemoveAllParams", "RemoveFollowerParams", "ToSingleParams", "agent_to_single", "remove_all_agents", "remove_follower_agent"]
 
 _GLOBAL = Maintenance(MaintenanceKind.GLOBAL)
 
 
 class ToSingleParams(msgspec.Struct):
-    """None."""
+    leader: str
+    """``ip:port`` of the agent that has it done, and must hear how it ended."""
 
 
 class RemoveFollowerParams(msgspec.Struct):
@@ -43,8 +44,7 @@ class ToSingle(_RemoveStep):
         local = run.use(LocalAgent)
         run.log("clearing ob config")
         run.log("change agent to single agent")
-        master = local.master()
-        local.leave(answer_to=master.address if master else None)
+        local.leave(answer_to=Address.parse(run.params(ToSingleParams).leader))
         run.log("set agent to single agent success")
 
 
@@ -60,7 +60,7 @@ class RemoveFollower(_RemoveStep):
     def run(self, run: Run) -> None:
         run.log(f"send remove agent request to follower, agent: {run.agent}")
         try:
-            child = run.lead(run.agent, "Agent to single", ToSingleParams(), name="Agent to single")
+            child = run.lead(run.agent, "Agent to single", ToSingleParams(str(run.here)), name="Agent to single")
             run.log(f"send remove agent request succeed, remote dag id: &{{{child_id(run, child)}}}")
             status = run.watch(child, _ended, why=f"{run.agent} to become SINGLE", timeout=60)
         except (Unreachable, TryAgain) as error:

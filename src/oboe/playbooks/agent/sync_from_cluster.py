@@ -1,4 +1,4 @@
-"""*Synchronize agent from cluster*: a member reads from its own database that the cluster's tables have reached it, and who the members are."""
+"""*Synchronize agent from cluster*: a member reads in its own database that the tables have reached it, and who the members are."""
 
 from __future__ import annotations
 

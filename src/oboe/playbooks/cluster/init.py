@@ -41,6 +41,9 @@ __all__ = ["PRIMARY_AGE_SECONDS", "InitParams", "initialize_cluster"]
 PRIMARY_AGE_SECONDS = 10.0
 """A clone of a younger primary mostly fails, and its directory never recovers (measured)."""
 
+FIRST_LEASE_SECONDS = 60.0
+"""The MASTER is the first maintainer: followers that are converted earlier leave it the lease for so long."""
+
 STORE_USER = "oboe"
 """The database user of the agents' own."""
 
@@ -231,7 +234,9 @@ class MigrateData(_InitStep):
             instance = _instance(run, member.address)
             rows.append((member, instance, member.address == run.here))
         version = run.use(Driver).version()  # type: ignore[type-abstract]
-        run.use(ClusterLink).fill(rows, cluster_id=local.cluster_id(), cluster_name=local.cluster_name(), version=version)
+        link = run.use(ClusterLink)
+        link.fill(rows, cluster_id=local.cluster_id(), cluster_name=local.cluster_name(), version=version)
+        link.lease().take(local.address, FIRST_LEASE_SECONDS)
 
     def rollback(self, run: Run) -> None:
         run.use(ClusterLink).empty()

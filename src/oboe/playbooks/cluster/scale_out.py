@@ -23,10 +23,11 @@ from oboe.membership.local import LocalAgent
 from oboe.membership.member import member_from_row
 from oboe.membership.verbs import Configure, ConfigureAnswer, Invite, Nothing
 from oboe.playbooks.agent.local_scale_out import LocalScaleOutParams
-from oboe.playbooks.agent.observer import WorkdirParams
+from oboe.playbooks.agent.observer import DestroyParams, WorkdirParams
+from oboe.playbooks.agent.remove import ToSingleParams
 from oboe.playbooks.agent.sync_from_cluster import SyncParams
 from oboe.playbooks.cluster.init import PRIMARY_AGE_SECONDS
-from oboe.playbooks.leading import child_from, child_id, copy_lines, follow_node, undo_child
+from oboe.playbooks.leading import child_from, child_id, copy_lines, follow_node, lead_to_end, undo_child
 from oboe.remote.authority import Authority
 from oboe.remote.client import Peers
 
@@ -97,8 +98,11 @@ class CreateTwin(_ScaleOutStep):
 
     def rollback(self, run: Run) -> None:
         kept = run.own_result
-        if kept is not None:
-            undo_child(run, child_from(kept), timeout=600)
+        if kept is None or undo_child(run, child_from(kept), timeout=600):
+            return
+        agent = child_from(kept).agent
+        lead_to_end(run, agent, "Destroy observer workdir", DestroyParams(_instance(run)), timeout=300)
+        lead_to_end(run, agent, "Agent to single", ToSingleParams(str(run.here)), timeout=60)
 
 
 class WaitReady(_ScaleOutStep):

@@ -1,0 +1,160 @@
+"""Dags that lead dags: the leader's side (`Leading`, given to steps) and the led agent's side (`Led`, behind the verbs).
+
+Everything is repeatable: a led dag is created once by its key, a signal is kept once by its name, an operator that has been carried
+out already is no error. So a leader that dies anywhere asks again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from oboe.control.port import Caller
+from oboe.control.starting import Starter
+from oboe.domain import events, fold
+from oboe.domain.errors import Refused, TryAgain
+from oboe.domain.messages import Level
+from oboe.domain.model import Dag, Leader
+from oboe.domain.values import Address, HomeKind, Operator, State
+from oboe.engine.ports import DagStore
+from oboe.kit.registry import Registry
+from oboe.kit.run import Child, ChildStatus
+from oboe.membership.verbs import AskDag, FollowDag, LeadDag, Nothing, SignalDag
+
+if TYPE_CHECKING:
+    from oboe.remote.client import Peers
+
+__all__ = ["Leading", "Led", "LedAnswer"]
+
+_UNDO_SECONDS = 60.0
+"""How long a led dag may take to come to rest before it is undone."""
+
+
+class LedAnswer(msgspec.Struct):
+    """``dag.lead``: the number the led dag has in its home."""
+
+    dag_id: int
+
+
+class OwnDags(Protocol):
+    """The engine, as far as the led side needs it."""
+
+    def ask(self, home: HomeKind, key: str, event: events.Event, timeout: float = ...) -> Dag: ...
+    def wait_version(self, home: HomeKind, key: str, known_version: int, timeout: float) -> Dag | None: ...
+
+
+class Leading:
+    """The engine's `Children` port: other agents' dags, led from here."""
+
+    def __init__(self, here: Address, peers: Callable[[], Peers], seal: Callable[[Any], Mapping[str, Any]]) -> None:
+        self._here = here
+        self._peers = peers
+        self._plain = seal
+
+    def create(self, agent: Address, playbook: str, params: Any, dag_key: str, leader: Leader) -> Child:
+        """``params`` travel in clear inside mutual TLS and are sealed by the agent that keeps them."""
+        request = LeadDag(playbook, dict(self._plain(params)), dag_key, int(leader.home), leader.dag_key, str(leader.agent))
+        answer = self._peers().call(agent, "dag.lead", request, LedAnswer, timeout=10)
+        return Child(agent, dag_key, answer.dag_id)
+
+    def tell(self, child: Child, signal: str, payload: Any) -> None:
+        self._peers().call(child.agent, "dag.signal", SignalDag(child.dag_key, signal, payload), Nothing, timeout=10)
+
+    def ask(self, child: Child, operator: str) -> None:
+        self._peers().call(child.agent, "dag.ask", AskDag(child.dag_key, operator), Nothing, timeout=_UNDO_SECONDS + 10)
+
+    def status(self, child: Child, known_version: int, timeout: float) -> ChildStatus:
+        request = FollowDag(child.dag_key, known_version, timeout)
+        return self._peers().call(child.agent, "dag.follow", request, ChildStatus, timeout=timeout + 5)
+
+
+class Led:
+    """This agent's dags that others lead."""
+
+    def __init__(
+        self,
+        starter: Starter,
+        registry: Registry,
+        own: DagStore,
+        engine: OwnDags,
+        open_params: Callable[[type[Any], Mapping[str, Any]], Any],
+    ) -> None:
+        self._starter = starter
+        self._registry = registry
+        self._own = own
+        self._engine = engine
+        self._open = open_params
+
+    def lead(self, request: LeadDag) -> LedAnswer:
+        known = self._own.load(request.dag_key)
+        if known is not None:
+            return LedAnswer(known.id)
+        book = self._registry.playbook(request.playbook)
+        params = self._open(book.params, request.params)
+        leader = Leader(HomeKind(request.leader_home), request.leader_key, Address.parse(request.leader_agent))
+        dag = self._starter.start(book.name, params, caller=Caller("obshell", request.leader_agent), key=request.dag_key, leader=leader)
+        return LedAnswer(dag.id)
+
+    def signal(self, request: SignalDag) -> Nothing:
+        self._engine.ask(HomeKind.AGENT, request.dag_key, events.Signalled(request.name, request.payload))
+        return Nothing()
+
+    def follow(self, request: FollowDag) -> ChildStatus:
+        dag = self._engine.wait_version(HomeKind.AGENT, request.dag_key, request.known_version, min(request.seconds, 30.0))
+        dag = dag or self._own.load(request.dag_key)
+        if dag is None:
+            raise Refused("task.not_found", "this agent has no such dag")
+        return self._status(dag)
+
+    def ask(self, request: AskDag) -> Nothing:
+        """ROLLBACK of a dag that is not FAILED first stops what runs, whatever the catalogue says of cancelling: its leader decides.
+
+        A dag that ended well cannot be undone as a dag; its leader sees that in `follow`."""
+        key = request.dag_key
+        deadline = time.monotonic() + _UNDO_SECONDS
+        while True:
+            dag = self._own.load(key)
+            if dag is None:
+                raise Refused("task.not_found", "this agent has no such dag")
+            state = fold.dag_state(dag)
+            if request.operator == "RETRY":
+                return self._do(key, events.Retry()) if state is State.FAILED else Nothing()
+            if request.operator != "ROLLBACK":
+                return self._do(key, {"CANCEL": events.Cancel(), "PASS": events.Pass()}[request.operator])
+            if dag.operator is Operator.ROLLBACK and state is not State.FAILED:
+                return Nothing()
+            if state is State.SUCCEEDED:
+                return Nothing()
+            if state is State.FAILED:
+                return self._do(key, events.Rollback())
+            if time.monotonic() > deadline:
+                raise TryAgain("child.busy", f"{dag.name} does not come to rest", after_seconds=5)
+            self._do(key, events.Cancel(forced=True))
+            self._engine.wait_version(HomeKind.AGENT, key, dag.version + 1, 2.0)
+
+    def _do(self, key: str, event: events.Event) -> Nothing:
+        self._engine.ask(HomeKind.AGENT, key, event)
+        return Nothing()
+
+    def _status(self, dag: Dag) -> ChildStatus:
+        done = tuple(
+            node.name for index, node in enumerate(dag.plan.nodes) if all(dag.sub_tasks[i].done for i in dag.plan.sub_tasks_of(index))
+        )
+        failed, told = [], {}
+        for record in self._own.logs(dag):
+            node = dag.plan.nodes[dag.plan.node_of[record.sub_task]].name
+            if dag.sub_tasks[record.sub_task].broken:
+                failed.append(record.line.text)
+            elif record.line.level is Level.INFO:
+                told.setdefault(node, []).append(record.line.text)
+        return ChildStatus(
+            version=dag.version,
+            state=fold.dag_state(dag).name,
+            operator=dag.operator.name,
+            done=done,
+            lines=tuple(failed),
+            node_lines={node: tuple(lines) for node, lines in told.items()},
+        )

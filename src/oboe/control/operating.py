@@ -1,0 +1,153 @@
+"""Operators: RETRY, ROLLBACK, CANCEL, PASS, asked of whoever keeps the dag, or of the dag that leads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from oboe.control.port import Caller
+from oboe.control.reading import Reading
+from oboe.control.views import Effect, Preview, Ref
+from oboe.domain import events, preview
+from oboe.domain.errors import OboeError, Refused, Unreachable
+from oboe.domain.model import Dag
+from oboe.domain.values import Address, HomeKind
+from oboe.membership.local import LocalAgent
+from oboe.membership.verbs import Nothing
+
+if TYPE_CHECKING:
+    from oboe.remote.client import Peers
+
+__all__ = ["OperateDag", "Operating"]
+
+_LEADER_DECIDES = ("RETRY", "ROLLBACK")
+_ASK_SECONDS = 10.0
+
+
+class OperateDag(msgspec.Struct):
+    """``dag.operate``: an operator for a dag of the answerer's home, or of the cluster home that it serves."""
+
+    home: int
+    key: str
+    kind: str
+    index: int
+    operator: str
+    caller: str
+
+
+class Homes(Protocol):
+    """The engine, as far as operators need it."""
+
+    def ask(self, home: HomeKind, key: str, event: events.Event, timeout: float = ...) -> Dag: ...
+    def serves_cluster(self) -> bool: ...
+
+
+class Operating:
+    """Carries an operator to the home that keeps the dag; the state has changed when it returns."""
+
+    def __init__(
+        self,
+        local: LocalAgent,
+        reading: Reading,
+        engine: Homes,
+        peers: Callable[[], Peers],
+        maintainer: Callable[[], Address | None],
+        audit: Callable[[str, str, str], None],
+    ) -> None:
+        self._local = local
+        self._reading = reading
+        self._engine = engine
+        self._peers = peers
+        self._maintainer = maintainer
+        self._audit = audit
+
+    def operate(self, ref: Ref, operator: str, caller: Caller) -> None:
+        view = self._reading.dag(ref, details=False)
+        event_of(operator, ref.kind, view.index)
+        if ref.kind == "dag" and operator in _LEADER_DECIDES and self._ask_leader(view.dag, operator, caller):
+            return
+        request = OperateDag(int(view.dag.home.kind), view.dag.key, ref.kind, view.index, operator, caller.name)
+        self._send(view.dag, ref.agent, request)
+
+    def carry_out(self, request: OperateDag) -> Nothing:
+        """Here, where the dag is kept."""
+        home = HomeKind(request.home)
+        if home is HomeKind.CLUSTER and not self._engine.serves_cluster():
+            raise Refused("agent.not_maintainer", f"{self._local.address} is not the maintainer now")
+        dag = self._engine.ask(home, request.key, event_of(request.operator, request.kind, request.index), _ASK_SECONDS)
+        self._audit(request.caller or "obshell", f"{request.operator} {request.kind}", f"{dag.name} {dag.id}")
+        return Nothing()
+
+    def preview(self, ref: Ref, operator: str) -> Preview:
+        """What the operator would do; `Refused` as the operator itself would be."""
+        view = self._reading.dag(ref, details=False)
+        dag = view.dag
+        event = event_of(operator, ref.kind, view.index)
+        lines = preview.preview(dag, event)
+        effects = tuple(Effect(dag.plan.nodes[line.node].name, tuple(map(str, line.agents)), line.action) for line in lines)
+        return Preview(f"{operator} {dag.name}", effects)
+
+    def _send(self, dag: Dag, owner: Address | None, request: OperateDag) -> None:
+        if dag.home.kind is HomeKind.AGENT:
+            if owner in (None, self._local.address):
+                self.carry_out(request)
+            else:
+                assert owner is not None
+                self._peers().call(owner, "dag.operate", request, Nothing, timeout=_ASK_SECONDS + 2)
+            return
+        if self._engine.serves_cluster():
+            self.carry_out(request)
+            return
+        maintainer = self._maintainer()
+        if maintainer is None:
+            raise Unreachable("cluster.no_maintainer", "no agent holds the cluster's lease", hint="try again in some seconds")
+        self._peers().call(maintainer, "dag.operate", request, Nothing, timeout=_ASK_SECONDS + 2)
+
+    def _ask_leader(self, dag: Dag, operator: str, caller: Caller) -> bool:
+        """RETRY and ROLLBACK of a led dag go to its leader. False: it has none, or the leader's home is away and ROLLBACK alone is legal."""
+        if dag.leader is None:
+            return False
+        leader = dag.leader
+        request = OperateDag(int(leader.home), leader.dag_key, "dag", 0, operator, caller.name)
+        try:
+            if (leader.home is HomeKind.CLUSTER and self._engine.serves_cluster()) or leader.agent == self._local.address:
+                self.carry_out(request)
+            else:
+                target = (self._maintainer() if leader.home is HomeKind.CLUSTER else None) or leader.agent
+                self._peers().call(target, "dag.operate", request, Nothing, timeout=_ASK_SECONDS + 2)
+        except Refused as error:
+            if error.code in ("task.not_found", "retry.not_failed", "rollback.not_failed", "agent.not_maintainer"):
+                return False
+            raise
+        except OboeError:
+            if operator == "ROLLBACK":
+                return False
+            raise
+        return True
+
+
+def event_of(operator: str, kind: str, index: int) -> events.Event:
+    """The event that an operator asks for; `Refused` ``operator.unknown``."""
+    if kind == "dag":
+        known: dict[str, events.Event] = {
+            "RETRY": events.Retry(),
+            "ROLLBACK": events.Rollback(),
+            "CANCEL": events.Cancel(),
+            "PASS": events.Pass(),
+            "SKIP": events.Skip(),
+        }
+    elif kind == "node":
+        known = {"PASS": events.Pass(node=index)}
+    else:
+        known = {
+            "RETRY": events.Retry(sub_task=index),
+            "CANCEL": events.Cancel(sub_task=index),
+            "PASS": events.Pass(sub_task=index),
+            "SKIP": events.Skip(sub_task=index),
+        }
+    try:
+        return known[operator]
+    except KeyError:
+        raise Refused("operator.unknown", f"{operator!r} is no operator of a {kind}", hint=", ".join(known)) from None

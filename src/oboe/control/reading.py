@@ -1,0 +1,239 @@
+"""Reading tasks: any dag of any home, from any agent.
+
+A dag of this agent's own home comes from its engine or store; a cluster's from the cluster home, or while there is no primary from the
+copies this agent keeps; another agent's from that agent, if it is a member or a live dag names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from oboe.control.views import DagView, Ref
+from oboe.domain import fold
+from oboe.domain.errors import OboeError, Refused, TryAgain, Unreachable
+from oboe.domain.model import Dag
+from oboe.domain.values import Address, HomeKind, Identity, MaintenanceKind
+from oboe.engine.ports import DagStore, Page
+from oboe.membership.link import ClusterLink
+from oboe.membership.local import LocalAgent
+
+if TYPE_CHECKING:
+    from oboe.remote.client import Peers
+
+__all__ = ["FindDag", "ListDags", "Reading", "Views"]
+
+ASK_SECONDS = 2.0
+"""How long another agent may take to answer a read; one that hangs is left out after that."""
+
+_NEEDS_CLUSTER = (Identity.CLUSTER_AGENT, Identity.SCALING_IN)
+
+
+class FindDag(msgspec.Struct):
+    """``dag.find``: a dag, node or sub-task. ``home`` is the number of `HomeKind`; an agent home is the answerer's own."""
+
+    kind: str
+    home: int
+    number: int
+    details: bool
+
+
+class ListDags(msgspec.Struct):
+    """``dag.list``: the answerer's own ``unfinished`` dags, or its ``newest`` maintenance dag (none or one)."""
+
+    which: str
+    details: bool
+
+
+class Views(msgspec.Struct):
+    """An answer of dags."""
+
+    views: list[DagView]
+
+
+class Reading:
+    """Every read of every face goes through here."""
+
+    def __init__(self, local: LocalAgent, own: DagStore, link: ClusterLink, peers: Callable[[], Peers]) -> None:
+        self._local = local
+        self._own = own
+        self._link = link
+        self._peers = peers
+
+    # One
+
+    def dag(self, ref: Ref, *, details: bool = True) -> DagView:
+        if ref.home is HomeKind.CLUSTER:
+            return self._cluster_dag(ref, details)
+        if ref.agent == self._local.address:
+            return self.own_dag(ref.kind, ref.number, details)
+        assert ref.agent is not None
+        self._check_owner(ref.agent)
+        request = FindDag(ref.kind, int(HomeKind.AGENT), ref.number, details)
+        return self._peers().call(ref.agent, "dag.find", request, DagView, timeout=ASK_SECONDS)
+
+    def own_dag(self, kind: str, number: int, details: bool) -> DagView:
+        return self._view(self._own, self._find(self._own, kind, number), details)
+
+    def cluster_dag(self, kind: str, number: int, details: bool) -> DagView:
+        home = self.cluster_home()
+        return self._view(home, self._find(home, kind, number), details)
+
+    # Lists
+
+    def cluster_dags(self, page: Page, *, details: bool) -> Sequence[DagView]:
+        home = self.cluster_home()
+        return [self._view(home, (dag, 0), details) for dag in home.page(page)]
+
+    def agent_dags(self, page: Page, *, details: bool) -> Sequence[DagView]:
+        return [self._view(self._own, (dag, 0), details) for dag in self._own.page(page)]
+
+    def newest_cluster_maintenance(self, *, details: bool) -> DagView:
+        home = self.cluster_home()
+        newest = home.newest_maintenance()
+        if newest is None:
+            raise Refused("task.no_cluster_maintenance", "the cluster is not under maintenance")
+        return self._view(home, (newest, 0), details)
+
+    def newest_agent_maintenance(self, *, details: bool) -> DagView:
+        newest = self._own.newest_maintenance()
+        if newest is None:
+            raise Refused("task.no_agent_maintenance", "the agent is not under maintenance")
+        return self._view(self._own, (newest, 0), details)
+
+    def newest_agents_maintenance(self, *, details: bool) -> Sequence[DagView]:
+        newest = self._own.newest_maintenance()
+        own = [] if newest is None else [self._view(self._own, (newest, 0), details)]
+        return own + self._from_others(ListDags("newest", details))
+
+    def unfinished(self, *, details: bool) -> Sequence[DagView] | None:
+        identity = self._local.identity()
+        if identity in (Identity.SCALING_OUT, Identity.SCALING_IN, Identity.UNIDENTIFIED):
+            raise Refused("agent.identity_unknown", f"an agent that is {identity.name.replace('_', ' ')} has no list of unfinished tasks")
+        own = self.unfinished_agent(details=details)
+        if identity is not Identity.CLUSTER_AGENT:
+            return own
+        others = self._from_others(ListDags("unfinished", details))
+        try:
+            cluster = self.unfinished_cluster(details=details)
+        except OboeError:
+            cluster = []
+        return [*own, *others, *cluster]
+
+    def unfinished_cluster(self, *, details: bool) -> Sequence[DagView]:
+        home = self.cluster_home()
+        return [self._view(home, (dag, 0), details) for dag in home.unsettled() if _unfinished(dag)]
+
+    def unfinished_agent(self, *, details: bool) -> Sequence[DagView]:
+        return [self._view(self._own, (dag, 0), details) for dag in self._own.unsettled() if _unfinished(dag)]
+
+    def main_dags(self, *, details: bool) -> Sequence[DagView]:
+        """The dags that lead those which still hold agents."""
+        found: dict[str, DagView] = {}
+        for view in self.newest_agents_maintenance(details=False):
+            leader = view.dag.leader
+            if leader is None or fold.settled(view.dag) or leader.dag_key in found:
+                continue
+            main = self._by_key(leader.home, leader.agent, leader.dag_key, details)
+            if main is not None:
+                found[leader.dag_key] = main
+        return list(found.values())
+
+    # For other agents
+
+    def listed(self, which: str, details: bool) -> Sequence[DagView]:
+        """What `ListDags` asks for."""
+        if which == "unfinished":
+            return self.unfinished_agent(details=details)
+        newest = self._own.newest_maintenance()
+        return [] if newest is None else [self._view(self._own, (newest, 0), details)]
+
+    def by_key(self, key: str, details: bool) -> DagView | None:
+        """A dag of this agent's own home by its key."""
+        dag = self._own.load(key)
+        return None if dag is None else self._view(self._own, (dag, 0), details)
+
+    # Inside
+
+    def cluster_home(self) -> DagStore:
+        """`Refused` ``cluster.none`` on an agent that belongs to no running cluster."""
+        if self._local.identity() not in _NEEDS_CLUSTER:
+            identity = self._local.identity().name.replace("_", " ")
+            raise Refused("cluster.none", f"{self._local.address} is {identity} and belongs to no running cluster")
+        return self._link.home()
+
+    def _cluster_dag(self, ref: Ref, details: bool) -> DagView:
+        if self._local.identity() in _NEEDS_CLUSTER:
+            try:
+                return self.cluster_dag(ref.kind, ref.number, details)
+            except (Unreachable, TryAgain) as error:
+                raise Refused("cluster.no_database", f"the cluster's home cannot be read: {error}") from error
+        leader = self._local.value("answers_to", "")
+        if leader and self._local.identity() is Identity.SCALING_OUT:
+            request = FindDag(ref.kind, int(HomeKind.CLUSTER), ref.number, details)
+            return self._peers().call(Address.parse(leader), "dag.find", request, DagView, timeout=ASK_SECONDS)
+        raise Refused("cluster.none", f"{self._local.address} belongs to no running cluster")
+
+    def _check_owner(self, agent: Address) -> None:
+        """Only members, and agents that a live dag names, are asked: an id is no way to reach strangers."""
+        if self._local.member(agent) is not None:
+            return
+        if self._local.identity() in _NEEDS_CLUSTER:
+            try:
+                if any(_names(dag, agent) for dag in self._link.home().unsettled()):
+                    return
+                if any(member.address == agent for member in self._link.members()):
+                    return
+            except (Unreachable, TryAgain):
+                pass
+        if self._local.value("answers_to", "") == str(agent):
+            return
+        raise Refused("task.not_found", f"{agent} is no member of this cluster")
+
+    def _by_key(self, home: HomeKind, agent: Address, key: str, details: bool) -> DagView | None:
+        try:
+            if home is HomeKind.CLUSTER:
+                store = self.cluster_home()
+                dag = store.load(key)
+                return None if dag is None else self._view(store, (dag, 0), details)
+            if agent == self._local.address:
+                return self.by_key(key, details)
+            views = self._peers().call(agent, "dag.by_key", ListDags(key, details), Views, timeout=ASK_SECONDS).views
+        except OboeError:
+            return None
+        return views[0] if views else None
+
+    def _from_others(self, request: ListDags) -> list[DagView]:
+        others = [member.address for member in self._local.members() if member.address != self._local.address]
+        if not others:
+            return []
+        answers = self._peers().call_all(others, "dag.list", request, Views, timeout=ASK_SECONDS)
+        return [view for agent in others if isinstance(answers.get(agent), Views) for view in answers[agent].views]
+
+    @staticmethod
+    def _find(home: DagStore, kind: str, number: int) -> tuple[Dag, int]:
+        found = home.find(kind, number) if number > 0 else None  # type: ignore[arg-type]
+        if found is None:
+            raise Refused("task.not_found", f"no {kind.replace('_', '-')} has this id")
+        return found
+
+    @staticmethod
+    def _view(home: DagStore, found: tuple[Dag, int], details: bool) -> DagView:
+        dag, index = found
+        return DagView(dag, tuple(home.logs(dag)) if details else None, index)
+
+
+def _unfinished(dag: Dag) -> bool:
+    """OBShell's flag: a FAILED dag without maintenance is finished (`obshell-wire.md` §2.4.8)."""
+    if dag.maintenance.kind is not MaintenanceKind.NONE:
+        return True
+    return fold.dag_state(dag).name in ("READY", "RUNNING")
+
+
+def _names(dag: Dag, agent: Address) -> bool:
+    text = str(agent)
+    if dag.params.get("agent") == text:
+        return True
+    return any(isinstance(one.result, dict) and one.result.get("agent") == text for one in dag.sub_tasks)

@@ -1,0 +1,222 @@
+"""The use cases, put together: `Oboe` is what every face calls."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from oboe.control.operating import Operating
+from oboe.control.operations import Operations
+from oboe.control.port import Caller, ForwardedAnswer, ForwardedRequest, Keys
+from oboe.control.reading import ASK_SECONDS, Reading
+from oboe.control.views import AgentView, ClusterView, DagView, Preview, Ref, ServerView, StatusView
+from oboe.database.port import DatabaseState, Driver
+from oboe.domain.errors import OboeError, Refused
+from oboe.domain.model import Dag
+from oboe.domain.values import Address, Identity
+from oboe.engine.ports import DagStore, Page
+from oboe.kit.secret import Secret
+from oboe.membership.link import ClusterLink
+from oboe.membership.local import LocalAgent
+from oboe.membership.member import Member
+from oboe.membership.verbs import Nothing
+
+if TYPE_CHECKING:
+    from oboe.remote.client import Peers
+
+__all__ = ["Oboe"]
+
+RUNNING = 2
+"""OBShell's service state of an agent that answers."""
+
+_BEFORE_INIT = (Identity.FOLLOWER,)
+
+
+class Oboe:
+    """Implements `oboe.control.port.Control`."""
+
+    def __init__(
+        self,
+        *,
+        keys: Keys,
+        local: LocalAgent,
+        driver: Driver,
+        link: ClusterLink,
+        own: DagStore,
+        peers: Callable[[], Peers],
+        reading: Reading,
+        operating: Operating,
+        operations: Operations,
+        troubles: Callable[[], Sequence[str]],
+    ) -> None:
+        self.keys = keys
+        self._local = local
+        self._driver = driver
+        self._link = link
+        self._own = own
+        self._peers = peers
+        self._reading = reading
+        self._operating = operating
+        self._operations = operations
+        self._troubles = troubles
+        self._started_at = time.time_ns()
+
+    # This agent
+
+    def agent(self) -> AgentView:
+        local = self._local
+        return AgentView(
+            pid=local.pid,
+            state=RUNNING,
+            started_at=self._started_at,
+            home_path=str(local.home),
+            database_version=local.database_version,
+            architecture=platform.machine(),
+            address=local.address,
+            zone=local.zone(),
+            identity=local.identity(),
+            version=local.version,
+            secured=local.secret("agent_password") is not None,
+        )
+
+    def status(self, *, probe_timeout: float = 2.0) -> StatusView:
+        instance = self._local.instance()
+        state, sql_port = DatabaseState.ABSENT, 0
+        if instance is not None:
+            sql_port = instance.mysql_port
+            state = self._driver.observe(instance, password=self.keys.root_password(), timeout=probe_timeout).state
+        return StatusView(agent=self.agent(), database_state=int(state), sql_port=sql_port, under_maintenance=self._own.under_maintenance())
+
+    def set_agent_password(self, password: Secret) -> None:
+        self._local.remember(agent_password=password)
+
+    def forward_to_master(self, request: ForwardedRequest) -> ForwardedAnswer:
+        master = self._local.master()
+        if master is None:
+            raise Refused("agent.no_master", "this FOLLOWER knows no MASTER")
+        return self._peers().call(master.address, "http.forward", request, ForwardedAnswer, timeout=30)
+
+    def ready(self) -> Mapping[str, Any]:
+        waits = list(self._troubles())
+        return {"ready": not waits, "waits_for": waits}
+
+    # Reading
+
+    def dag(self, ref: Ref, *, details: bool = True) -> DagView:
+        return self._reading.dag(ref, details=details)
+
+    def cluster_dags(self, page: Page, *, details: bool) -> Sequence[DagView]:
+        return self._reading.cluster_dags(page, details=details)
+
+    def agent_dags(self, page: Page, *, details: bool) -> Sequence[DagView]:
+        return self._reading.agent_dags(page, details=details)
+
+    def newest_cluster_maintenance(self, *, details: bool) -> DagView:
+        return self._reading.newest_cluster_maintenance(details=details)
+
+    def newest_agent_maintenance(self, *, details: bool) -> DagView:
+        return self._reading.newest_agent_maintenance(details=details)
+
+    def newest_agents_maintenance(self, *, details: bool) -> Sequence[DagView]:
+        return self._reading.newest_agents_maintenance(details=details)
+
+    def unfinished(self, *, details: bool) -> Sequence[DagView] | None:
+        return self._reading.unfinished(details=details)
+
+    def unfinished_cluster(self, *, details: bool) -> Sequence[DagView]:
+        return self._reading.unfinished_cluster(details=details)
+
+    def unfinished_agent(self, *, details: bool) -> Sequence[DagView]:
+        return self._reading.unfinished_agent(details=details)
+
+    def main_dags(self, *, details: bool) -> Sequence[DagView]:
+        return self._reading.main_dags(details=details)
+
+    # Operating
+
+    def operate(self, ref: Ref, operator: str, caller: Caller) -> None:
+        self._operating.operate(ref, operator, caller)
+
+    def preview_operator(self, ref: Ref, operator: str) -> Preview:
+        return self._operating.preview(ref, operator)
+
+    # Operations
+
+    def join(self, master: Address, zone: str, master_password: Secret, *, caller: Caller, dry_run: bool = False) -> Dag | Preview:
+        return self._operations.join(master, zone, master_password, caller=caller, dry_run=dry_run)
+
+    def remove(self, agent: Address, *, caller: Caller, dry_run: bool = False) -> Dag | Preview | None:
+        return self._operations.remove(agent, caller=caller, dry_run=dry_run)
+
+    def configure_observer(
+        self, settings: Mapping[str, str], scope: str, target: Sequence[str], *, caller: Caller, dry_run: bool = False
+    ) -> Dag | Preview:
+        return self._operations.configure_observer(settings, scope, target, caller=caller, dry_run=dry_run)
+
+    def configure_cluster(
+        self, cluster_id: int, name: str, root_password: Secret, *, rs_list: str = "", caller: Caller, dry_run: bool = False
+    ) -> Dag | Preview:
+        return self._operations.configure_cluster(cluster_id, name, root_password, rs_list=rs_list, caller=caller, dry_run=dry_run)
+
+    def init(
+        self, *, create_proxyro_user: bool, proxyro_password: Secret, import_script: bool, caller: Caller, dry_run: bool = False
+    ) -> Dag | Preview:
+        return self._operations.init(
+            create_proxyro_user=create_proxyro_user,
+            proxyro_password=proxyro_password,
+            import_script=import_script,
+            caller=caller,
+            dry_run=dry_run,
+        )
+
+    def scale_out(
+        self, agent: Address, zone: str, settings: Mapping[str, str], *, agent_password: Secret, caller: Caller, dry_run: bool = False
+    ) -> Dag | Preview:
+        return self._operations.scale_out(agent, zone, settings, agent_password=agent_password, caller=caller, dry_run=dry_run)
+
+    # The cluster
+
+    def cluster(self) -> ClusterView:
+        local = self._local
+        if local.identity() is not Identity.CLUSTER_AGENT:
+            return ClusterView(id=local.cluster_id(), name=local.cluster_name(), version="", members=self._members(), servers=())
+        servers = tuple(
+            ServerView(
+                zone=row.zone,
+                svr_ip=row.ip,
+                svr_port=row.rpc_port,
+                sql_port=row.sql_port,
+                agent_port=row.agent.port,
+                with_rootserver=row.with_rootserver,
+                status=row.status,
+                build_version=row.build_version,
+            )
+            for row in self._link.servers()
+        )
+        members = tuple(self._link.members())
+        return ClusterView(
+            id=local.cluster_id(), name=local.cluster_name(), version=local.database_version, members=members, servers=servers
+        )
+
+    def members(self) -> Sequence[Member]:
+        if self._local.identity() is Identity.CLUSTER_AGENT:
+            try:
+                return self._link.members()
+            except OboeError:
+                return self._local.members()
+        return self._members()
+
+    def statuses(self, *, probe_timeout: float = 2.0) -> Mapping[Address, StatusView]:
+        own = self.status(probe_timeout=probe_timeout)
+        others = [member.address for member in self.members() if member.address != self._local.address]
+        answers = self._peers().call_all(others, "agent.status", Nothing(), StatusView, timeout=ASK_SECONDS) if others else {}
+        found = {self._local.address: own}
+        found.update({agent: answers[agent] for agent in others if isinstance(answers.get(agent), StatusView)})
+        return found
+
+    def _members(self) -> tuple[Member, ...]:
+        if self._local.identity() in (Identity.SINGLE, Identity.SCALING_OUT):
+            return (self._local.as_member(),)
+        return tuple(self._local.members())
