@@ -1,0 +1,215 @@
+"""A client of OBShell's HTTP API v1 with authentication v2, for oboe's agents and for the vendor's.
+
+One connection, kept open while the agent allows it. A request is never sent twice, except where the first copy was certainly not
+carried out: the agent could not read its header, or refused its password (`obshell-wire.md` §4.11, §6.4).
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from oboe.cli.failure import AnswerError
+from oboe.config import Settings
+from oboe.domain.errors import Refused, Unreachable
+from oboe.domain.values import Address
+from oboe.kit.secret import Secret
+
+__all__ = ["API", "OWN", "AgentClient", "Answer"]
+
+API = "/api/v1"
+OWN = "/oboe/v1"
+
+_HEADER_UNREADABLE = 1
+"""Legacy error number: the agent could not decrypt the header, because it has another key now."""
+_WRONG_PASSWORD = ("IncorrectOceanbasePassword", "IncorrectAgentPassword", "WithAgentPassword", "WithOceanBasePassword")
+"""How the codes end that another password may mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an agent answered well: ``data`` of the envelope (None when absent) and the agent's clock at that moment."""
+
+    status: int
+    data: Any
+    timestamp: str
+
+
+class AgentClient:
+    """Speaks to one agent. Not thread-safe.
+
+    ``ask_password`` is called, once, when the agent refuses the password that is known; None means that there is nobody to ask.
+    `candidate` is a password that becomes the right one while a request is under way: a cluster's, as it is being set.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        settings: Settings,
+        password: Secret | None = None,
+        ask_password: Callable[[], Secret | None] | None = None,
+    ) -> None:
+        self.address = address
+        self.candidate: Secret | None = None
+        self._settings = settings
+        self._password = password
+        self._ask_password = ask_password
+        self._connection: http.client.HTTPConnection | None = None
+        self._key: str | None = None
+        self._info: dict[str, Any] | None = None
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def __enter__(self) -> AgentClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Requests
+
+    def get(self, path: str, **query: Any) -> Answer:
+        return self.request("GET", path, query=query)
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None, **query: Any) -> Answer:
+        return self.request("POST", path, query=query, body=body)
+
+    def public(self, path: str) -> Answer:
+        """A route that needs no password."""
+        return self._answer(*self._exchange("GET", path, {}, b""))
+
+    def request(self, method: str, path: str, *, query: Mapping[str, Any] | None = None, body: Mapping[str, Any] | None = None) -> Answer:
+        """Send one authenticated request. `AnswerError` for an answer of 400 or more, `Unreachable` for none."""
+        target = quote(path, safe="/:~") + ("?" + urlencode(query) if query else "")
+        mended: set[str] = set()
+        while True:
+            try:
+                return self._send(method, target, body)
+            except AnswerError as error:
+                mend = self._mend(error, mended)
+                if not mend:
+                    raise
+                mended.add(mend)
+
+    def info(self) -> dict[str, Any]:
+        """``/info`` of the agent, asked for once and again after a refusal."""
+        if self._info is None:
+            self._info = dict(self.public(f"{API}/info").data)
+        return self._info
+
+    # Authentication
+
+    def _send(self, method: str, target: str, body: Mapping[str, Any] | None) -> Answer:
+        from oboe.remote import secrecy  # cryptography costs 50 ms: only who sends something pays
+
+        header, password = self._credentials()
+        if self._key is None:
+            self._key = str(self.public(f"{API}/secret").data["public_key"])
+        plain = json.dumps(body, ensure_ascii=False).encode() if body else b""
+        sealed = secrecy.seal_request(
+            self._key, password=password, uri=target, body=plain, valid_seconds=self._settings.client_header_seconds
+        )
+        return self._answer(*self._exchange(method, target, {header: sealed.header}, sealed.body))
+
+    def _credentials(self) -> tuple[str, Secret]:
+        """A SINGLE agent has no root password: it is never told the cluster's, and its own only when it has set one."""
+        info, password = self.info(), self._password or Secret("")
+        if info.get("identity") != "SINGLE":
+            return "X-OCS-Header", password
+        return ("X-OCS-Agent-Header", password) if info.get("security") else ("X-OCS-Header", Secret(""))
+
+    def _mend(self, error: AnswerError, mended: set[str]) -> str:
+        """Find another way to say who asks; each way is tried once in a request. Its name, or empty when there is none left."""
+        if error.status != 401:
+            return ""
+        if error.number == _HEADER_UNREADABLE:
+            self._key = None
+            return "" if "key" in mended else "key"
+        if not error.code.endswith(_WRONG_PASSWORD):
+            return ""
+        if "identity" not in mended:
+            before, self._info = self.info().get("identity"), None
+            if self.info().get("identity") != before:
+                return "identity"
+        if self.candidate is not None:
+            self._password, self.candidate = self.candidate, None
+            return "candidate"
+        if self._ask_password is None:
+            return ""
+        asked, self._ask_password = self._ask_password(), None
+        self._password = asked or self._password
+        return "asked" if asked else ""
+
+    # Bytes
+
+    def _exchange(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+        """Send and read. A GET is sent again when the agent had closed the kept connection; anything else gets a new connection."""
+        if method != "GET":
+            self.close()
+        kept = self._connection is not None
+        try:
+            return self._once(method, target, headers, body)
+        except (http.client.HTTPException, OSError) as error:
+            self.close()
+            if kept and not isinstance(error, TimeoutError):
+                return self._exchange(method, target, headers, body)
+            raise Unreachable(
+                "agent.unreachable",
+                f"agent {self.address} does not answer: {_reason(error)}",
+                hint="is it running there (`oboe agent status`), and is --agent (OBOE_AGENT) right?",
+            ) from error
+
+    def _once(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+        if self._connection is None:
+            connection = http.client.HTTPConnection(self.address.ip, self.address.port, timeout=self._settings.client_connect_seconds)
+            connection.connect()
+            connection.sock.settimeout(self._settings.client_answer_seconds)
+            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._connection = connection
+        self._connection.request(method, target, body=body or None, headers=dict(headers))
+        response = self._connection.getresponse()
+        limit = self._settings.client_answer_bytes_max
+        content = response.read(limit + 1)
+        if len(content) > limit:
+            raise http.client.HTTPException(f"its answer is longer than {limit} bytes")
+        return response.status, content
+
+    def _answer(self, status: int, content: bytes) -> Answer:
+        """Open the envelope."""
+        if status == 204:
+            return Answer(status, None, "")
+        try:
+            envelope = json.loads(content)
+            error = envelope.get("error")
+            answer = Answer(status, envelope.get("data"), str(envelope.get("timestamp", "")))
+        except (ValueError, AttributeError) as invalid:
+            raise Refused(
+                "agent.not_obshell",
+                f"{self.address} answered HTTP {status} with something that is not OBShell's API",
+                hint="is that the agent's port?",
+            ) from invalid
+        if status >= 400 or error:
+            error = error or {}
+            raise AnswerError(
+                status,
+                str(error.get("errCode") or f"HTTP.{status}"),
+                str(error.get("message") or f"HTTP {status}"),
+                number=int(error.get("code") or 0),
+                hint=str(error.get("hint") or ""),
+            )
+        return answer
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "timed out"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -1,0 +1,189 @@
+"""Draws a dag that is being watched: a live table on a terminal, plain lines elsewhere, JSON for programs. Rich is loaded late."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from oboe.cli.dags import FAILED, READY, RUNNING, SUCCEED, DagShown, NodeShown
+from oboe.cli.watch import Look
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+
+__all__ = ["Drawing", "draw", "duration", "glyph", "node_table"]
+
+_GLYPHS = {"PENDING": "·", READY: "○", RUNNING: "▶", FAILED: "✘", SUCCEED: "✔"}
+_STYLES = {"PENDING": "dim", READY: "cyan", RUNNING: "bold cyan", FAILED: "bold red", SUCCEED: "green"}
+
+
+class Drawing(Protocol):
+    """Shows one look after the other."""
+
+    def show(self, look: Look) -> None: ...
+
+
+def glyph(state: str, operator: str) -> str:
+    """One sign for a state: undone and passed ones have their own."""
+    if state == SUCCEED and operator in ("ROLLBACK", "PASS"):
+        return "↩" if operator == "ROLLBACK" else "»"
+    return _GLYPHS.get(state, "?")
+
+
+def duration(seconds: float | None) -> str:
+    """``0.3 s``, ``12.0 s``, ``3:07 min``; empty for None."""
+    if seconds is None:
+        return ""
+    return f"{seconds:.1f} s" if seconds < 100 else f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"
+
+
+def draw(looks: Iterable[Look], *, as_json: bool) -> Look:
+    """Show every look; the last one."""
+    with _drawing(as_json) as drawing:
+        last = None
+        for last in looks:
+            drawing.show(last)
+    if last is None:
+        raise ValueError("there is nothing to draw")
+    return last
+
+
+@contextmanager
+def _drawing(as_json: bool) -> Iterator[Drawing]:
+    if as_json:
+        yield _Json()
+    elif sys.stdout.isatty():
+        with _live() as live:
+            yield live
+    else:
+        yield Lines(sys.stdout.write)
+        sys.stdout.flush()
+
+
+class _Json:
+    """One JSON object for each change, as the agent gave it, with ``waits`` and ``trouble`` beside it."""
+
+    def show(self, look: Look) -> None:
+        told = {"dag": look.dag.raw, "waits": look.waits, "trouble": look.trouble}
+        print(json.dumps(told, ensure_ascii=False), flush=True)
+
+
+class Lines:
+    """A line for each node that changed, each new log line, each new reason to wait; nothing is ever redrawn."""
+
+    def __init__(self, write: Any, *, prefix: str = "") -> None:
+        self._write = write
+        self._prefix = prefix
+        self._states: dict[str, tuple[str, str]] = {}
+        self._logs: dict[str, int] = {}
+        self._told: tuple[str, ...] = ()
+        self._begun = time.monotonic()
+        self._dag: tuple[str, str] = ("", "")
+
+    def show(self, look: Look) -> None:
+        dag = look.dag
+        if not self._dag[0]:
+            self._say(f"{dag.name}  {dag.id}  {dag.stages} stages")
+        for index, node in enumerate(dag.nodes, 1):
+            self._show_node(index, node, look)
+        self._show_waits(look)
+        if dag.finished and self._dag != (dag.state, dag.operator):
+            took = duration(dag.end - dag.start) if 0 < dag.start <= dag.end else ""
+            self._say(f"{glyph(dag.state, dag.operator)} {dag.name}: {dag.outcome}" + (f" in {took}" if took else ""))
+        self._dag = (dag.state, dag.operator)
+
+    def _show_node(self, index: int, node: NodeShown, look: Look) -> None:
+        state = (node.state, node.operator)
+        was = self._states.get(node.id, ("PENDING", "RUN"))
+        self._show_logs(node)
+        if state != was:
+            took = duration(node.seconds(look.now)) if node.state in (FAILED, SUCCEED) else ""
+            undo = "undo " if node.operator == "ROLLBACK" and node.state != SUCCEED else ""
+            sign = glyph(*state)
+            self._say(f"{sign} {index:>2}/{look.dag.stages}  {undo}{node.name:<44} {took:>8}  {' '.join(node.agents)}".rstrip())
+        self._states[node.id] = state
+
+    def _show_logs(self, node: NodeShown) -> None:
+        for each in node.sub_tasks:
+            for line in each.logs[self._logs.get(each.id, 0) :]:
+                self._say(f"         │ {line}")
+            self._logs[each.id] = len(each.logs)
+
+    def _show_waits(self, look: Look) -> None:
+        told = (*look.waits, *([look.trouble] if look.trouble else []))
+        for reason in told:
+            if reason not in self._told:
+                self._say(f"         … waits: {reason}")
+        self._told = told
+
+    def _say(self, text: str) -> None:
+        self._write(f"{self._prefix}{time.monotonic() - self._begun:6.1f}s  {text}\n")
+
+
+@contextmanager
+def _live() -> Iterator[Drawing]:
+    """A table that is redrawn in place; when it ends, the last picture stays."""
+    from rich.console import Console
+    from rich.live import Live
+
+    picture = _Picture()
+    with Live(picture, console=Console(), refresh_per_second=8, transient=False):
+        yield picture
+
+
+class _Picture:
+    """What Rich draws: the last look, with times that go on between looks."""
+
+    def __init__(self) -> None:
+        self._look: Look | None = None
+        self._shown_at = 0.0
+
+    def show(self, look: Look) -> None:
+        self._look, self._shown_at = look, time.monotonic()
+
+    def __rich_console__(self, console: Console, options: Any) -> Iterator[RenderableType]:
+        from rich.text import Text
+
+        if self._look is None:
+            return
+        look, now = self._look, self._look.now + time.monotonic() - self._shown_at
+        yield Text.assemble(*_headline(look.dag, now))
+        yield node_table(look.dag, now)
+        for reason in look.waits:
+            yield Text(f"  … waits: {reason}", style="yellow")
+        if look.trouble:
+            yield Text(f"  ! {look.trouble}", style="bold red")
+
+
+def _headline(dag: DagShown, now: float) -> list[tuple[str, str]]:
+    took = (dag.end if dag.finished else now) - dag.start if dag.start else 0.0
+    return [
+        (f"{glyph(dag.state, dag.operator)} {dag.name}", _STYLES.get(dag.state, "")),
+        (f"  {dag.id}  stage {dag.stage}/{dag.stages}  {dag.outcome}", ""),
+        (f"  {duration(took)}" if took > 0 else "", "dim"),
+    ]
+
+
+def node_table(dag: DagShown, now: float) -> Table:
+    """The nodes of a dag as a Rich table."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 1), show_header=False, expand=False)
+    for justify in ("right", "left", "left", "right", "left"):
+        table.add_column(justify=justify, no_wrap=True, overflow="ellipsis")
+    for index, node in enumerate(dag.nodes, 1):
+        style = _STYLES.get(node.state, "")
+        table.add_row(
+            str(index),
+            Text(f"{glyph(node.state, node.operator)} {node.name}", style=style),
+            Text(" ".join(node.agents), style="dim"),
+            duration(node.seconds(now)),
+            Text(node.last_line, style="red" if node.state == FAILED else "dim"),
+        )
+    return table

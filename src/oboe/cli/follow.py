@@ -1,0 +1,83 @@
+"""What happens after an agent was asked for something: a preview is shown, a dag is followed to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from oboe.cli.client import OWN, AgentClient
+from oboe.cli.dags import FAILED, DagShown
+from oboe.cli.failure import AnswerError, Exit
+from oboe.cli.session import Session, print_json
+from oboe.domain.errors import Refused
+
+__all__ = ["follow", "require_oboe", "show_preview", "submitted"]
+
+
+def require_oboe(client: AgentClient) -> None:
+    """A vendor's agent ignores ``dry_run`` and would carry the request out: refuse to send it there."""
+    try:
+        answer = client.public(f"{OWN}/ready").data
+    except (AnswerError, Refused):
+        answer = None
+    if not isinstance(answer, Mapping) or "ready" not in answer:
+        raise Refused(
+            "dry_run.not_oboe", f"agent {client.address} is not oboe's: it would carry this out", hint="leave out --dry-run if you mean it"
+        )
+
+
+def submitted(session: Session, client: AgentClient, path: str, body: Mapping[str, Any], *, dry_run: bool, wait: bool) -> None:
+    """Ask for an operation that makes a dag; then follow it, name it, or show what it would do."""
+    if dry_run:
+        require_oboe(client)
+        show_preview(session, client.post(path, body, dry_run="true").data)
+        return
+    made = client.post(path, body).data
+    if made is None:
+        print_json(None) if session.as_json else click.echo("nothing to do")
+    elif wait:
+        follow(session, client, str(made["id"]))
+    elif session.as_json:
+        print_json(made)
+    else:
+        click.echo(f"{made['id']}  {made['name']}")
+
+
+def follow(session: Session, client: AgentClient, dag_id: str) -> None:
+    """Draw a dag until it ends; a FAILED one ends the command with `Exit.DAG_FAILED` and says what can be done."""
+    from oboe.cli.draw import draw
+    from oboe.cli.watch import Watch
+
+    last = draw(Watch(client, dag_id, settings=session.settings).changes(), as_json=session.as_json).dag
+    if last.state == FAILED:
+        if not session.as_json:
+            click.echo(_what_now(last), err=True)
+        raise SystemExit(int(Exit.DAG_FAILED))
+
+
+def _what_now(dag: DagShown) -> str:
+    failed = next((node for node in dag.nodes if node.state == FAILED), None)
+    reason = f" in {failed.name!r}: {failed.last_line}" if failed else ""
+    ways = f"`oboe task retry {dag.id}` or `oboe task rollback {dag.id}`; --dry-run shows what they would do"
+    return f"oboe: {dag.name} {dag.outcome}{reason} - {ways}"
+
+
+def show_preview(session: Session, preview: Any) -> None:
+    """What would happen, node by node."""
+    if session.as_json or not isinstance(preview, Mapping):
+        print_json(preview)
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{preview.get('name', '')}: a dry run, nothing has been touched", title_justify="left", box=None)
+    for column in ("", "node", "agents", "detail"):
+        table.add_column(column, overflow="fold")
+    for each in preview.get("effects") or []:
+        table.add_row(each.get("action", ""), each.get("node", ""), "\n".join(each.get("agents") or []), each.get("detail", ""))
+    console = Console()
+    console.print(table)
+    for note in preview.get("notes") or []:
+        console.print(f"  {note}", markup=False, highlight=False)

@@ -1,0 +1,120 @@
+"""Follows one dag until it ends: looks often while it moves, seldom while it stands, and yields what has changed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from oboe.cli.client import API, OWN, AgentClient
+from oboe.cli.dags import RUNNING, DagShown, read_dag, seconds_of
+from oboe.cli.failure import AnswerError
+from oboe.config import Settings
+from oboe.domain.errors import Refused, Unreachable
+
+__all__ = ["Look", "Watch"]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The dag as it was seen, with what it waits for. ``trouble`` says why this look is an old one; then ``dag`` is the last seen."""
+
+    dag: DagShown
+    now: float
+    """The agent's clock, Unix seconds."""
+    waits: tuple[str, ...] = ()
+    trouble: str = ""
+
+
+class Watch:
+    """Looks at a dag. ``clock`` and ``pause`` are the outside world's, so that tests need no time."""
+
+    def __init__(
+        self,
+        client: AgentClient,
+        dag_id: str,
+        *,
+        settings: Settings,
+        clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._client = client
+        self._id = dag_id
+        self._settings = settings
+        self._clock = clock
+        self._pause = pause
+        self._is_oboe = True
+        """Until the agent shows that it does not know oboe's own routes."""
+
+    def look(self) -> Look:
+        """Look once."""
+        answer = self._client.get(f"{API}/task/dag/{self._id}", show_details="true")
+        dag = read_dag(answer.data)
+        return Look(dag, seconds_of(answer.timestamp) or time.time(), self._waits(dag))
+
+    def changes(self) -> Iterator[Look]:
+        """Every look that differs from the one before; the last one is finished. `Unreachable` after the patience of the settings."""
+        settings, last, pause = self._settings, None, self._settings.watch_poll_seconds_min
+        seen_at = self._clock()
+        while True:
+            try:
+                look = self.look()
+                seen_at = self._clock()
+            except Unreachable as error:
+                if last is None or self._clock() - seen_at > settings.watch_patience_seconds:
+                    raise
+                look = Look(last.dag, last.now, last.waits, trouble=error.message)
+            changed = last is None or (look.dag.raw, look.waits, look.trouble) != (last.dag.raw, last.waits, last.trouble)
+            if changed:
+                yield look
+            if look.dag.finished and not look.trouble:
+                return
+            fast = settings.watch_poll_seconds_min if self._is_oboe else settings.watch_poll_seconds_max
+            pause = fast if changed else min(pause * 1.5, max(fast, settings.watch_poll_seconds_max))
+            last = look
+            self._pause(pause)
+
+    def _waits(self, dag: DagShown) -> tuple[str, ...]:
+        """What running sub-tasks wait for, in words; empty where the agent does not say."""
+        if dag.finished or not self._is_oboe:
+            return ()
+        told = _told_in(dag)
+        if told:
+            return told
+        try:
+            return tuple(_words(self._client.get(f"{OWN}/dags/{self._id}/waiting").data))
+        except AnswerError as error:
+            self._is_oboe = error.status not in (404, 405)
+        except Refused:  # a vendor's agent answers unknown paths with its web page
+            self._is_oboe = False
+        return ()
+
+
+def _told_in(dag: DagShown) -> tuple[str, ...]:
+    """From ``additional_data.oboe`` of running nodes and sub-tasks."""
+    words: list[str] = []
+    for node in dag.nodes:
+        if node.state == RUNNING:
+            for told in (node.additional.get("oboe"), *(each.additional.get("oboe") for each in node.sub_tasks)):
+                words += _words(told)
+    return tuple(dict.fromkeys(words))
+
+
+_TEXTS = ("why", "reason", "text", "waits_for", "waiting", "message")
+_LISTS = ("contents", "waits", "waiting", "waits_for")
+
+
+def _words(told: Any) -> Sequence[str]:
+    """The reasons in a text, a list of them, or objects that hold one with the agent it is about."""
+    if isinstance(told, str):
+        return [told] if told else []
+    if isinstance(told, list):
+        return [word for each in told for word in _words(each)]
+    if not isinstance(told, Mapping):
+        return []
+    text = next((told[key] for key in _TEXTS if isinstance(told.get(key), str) and told[key]), "")
+    if text:
+        agent = told.get("agent")
+        return [f"{text} ({agent})" if isinstance(agent, str) and agent else text]
+    return [word for key in _LISTS if isinstance(told.get(key), list) for word in _words(told[key])]

@@ -1,0 +1,126 @@
+"""Every setting of oboe: its name, type, default, unit and one sentence about it.
+
+A value comes from, strongest first: the environment (``OBOE_<NAME>``), ``oboe.toml`` in the agent's home, the default. A setting
+is added as one field of `Settings`; the reference table of the docs follows from it.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from oboe.domain.errors import Refused
+
+__all__ = ["FILE_NAME", "Setting", "Settings", "describe"]
+
+FILE_NAME = "oboe.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What the docs say of one setting."""
+
+    name: str
+    type: str
+    default: Any
+    unit: str
+    sentence: str
+
+
+def _setting(default: Any, unit: str, sentence: str, *, low: float | None = None, high: float | None = None) -> Any:
+    return field(default=default, metadata={"unit": unit, "sentence": sentence, "low": low, "high": high})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings, typed. Build it with `from_home`, `from_env` or `of`: they check names, types and bounds."""
+
+    # The agent
+    port: int = _setting(2886, "port", "Where the agent answers over HTTP.", low=1, high=65535)
+    rpc_port_offset: int = _setting(1000, "ports", "Added to the port to get the one where agents talk to each other.", low=1, high=64000)
+    agent_start_seconds: float = _setting(20.0, "s", "How long `oboe agent start` waits for the first answer.", low=0.1, high=600)
+    agent_stop_seconds: float = _setting(30.0, "s", "How long `oboe agent stop` waits for the end of the process.", low=0.1, high=600)
+
+    # The command line as a client
+    client_connect_seconds: float = _setting(5.0, "s", "How long the command line waits for a connection.", low=0.1, high=600)
+    client_answer_seconds: float = _setting(60.0, "s", "How long the command line waits for an answer.", low=0.1, high=3600)
+    client_header_seconds: int = _setting(60, "s", "How long an authentication header of the command line is valid.", low=5, high=600)
+    client_answer_bytes_max: int = _setting(256 << 20, "bytes", "The largest answer that the command line reads.", low=1 << 20)
+    watch_poll_seconds_min: float = _setting(0.2, "s", "Pause between two looks at a dag that is moving.", low=0.01, high=60)
+    watch_poll_seconds_max: float = _setting(
+        1.0, "s", "Pause between two looks at a dag that is not, or at another vendor's agent.", low=0.1, high=60
+    )
+    watch_patience_seconds: float = _setting(60.0, "s", "How long a watch goes on while the agent does not answer.", low=0, high=3600)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any], *, source: str) -> Settings:
+        """Settings from plain values; texts are converted. `Refused` ``config.*`` names the setting, the source and what is wrong."""
+        known = {each.name: each for each in fields(cls)}
+        for name in values:
+            if name not in known:
+                close = get_close_matches(name, known, n=1)
+                raise Refused(
+                    "config.unknown", f"{source}: there is no setting {name!r}", hint=f"did you mean {close[0]!r}?" if close else ""
+                )
+        return cls(**{name: _checked(known[name], value, source) for name, value in values.items()})
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Settings from ``OBOE_<NAME>`` variables alone."""
+        return cls.of(_from_environ(environ), source="environment")
+
+    @classmethod
+    def from_home(cls, home: Path, environ: Mapping[str, str] | None = None) -> Settings:
+        """Settings from ``oboe.toml`` of an agent's home, if there is one, overridden by the environment."""
+        path = home / FILE_NAME
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            values = {}
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise Refused("config.unreadable", f"{path}: {error}", hint="it is a TOML file of `name = value` lines") from error
+        cls.of(values, source=str(path))
+        return cls.of(values | _from_environ(environ), source=str(path))
+
+
+def describe() -> list[Setting]:
+    """All settings, in order, for the docs."""
+    return [Setting(each.name, str(each.type), each.default, each.metadata["unit"], each.metadata["sentence"]) for each in fields(Settings)]
+
+
+def _from_environ(environ: Mapping[str, str] | None) -> dict[str, str]:
+    """Only names of settings are looked at: other programs may have variables of that prefix."""
+    environ = os.environ if environ is None else environ
+    names = {"OBOE_" + each.name.upper(): each.name for each in fields(Settings)}
+    return {names[key]: value for key, value in environ.items() if key in names}
+
+
+def _checked(setting: Any, value: Any, source: str) -> Any:
+    """The value as the setting's type, within its bounds. Annotations are texts here, and name builtins only."""
+    kind = {"int": int, "float": float, "str": str, "bool": bool}[setting.type]
+    try:
+        converted = _boolean(value) if kind is bool else kind(value)
+    except (TypeError, ValueError) as error:
+        raise Refused("config.wrong_type", f"{source}: {setting.name} = {value!r} is not {_article(kind.__name__)}") from error
+    low, high = setting.metadata["low"], setting.metadata["high"]
+    if (low is not None and converted < low) or (high is not None and converted > high):
+        unit = setting.metadata["unit"]
+        bounds = f"at least {low} {unit}" if high is None else f"between {low} and {high} {unit}"
+        raise Refused("config.out_of_bounds", f"{source}: {setting.name} = {value!r}", hint=f"it must be {bounds}")
+    return converted
+
+
+def _article(word: str) -> str:
+    return f"an {word}" if word[0] in "aeiou" else f"a {word}"
+
+
+def _boolean(value: Any) -> bool:
+    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if str(value).lower() not in words:
+        raise ValueError(f"{value!r} is not true or false")
+    return words[str(value).lower()]
