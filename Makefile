@@ -1,0 +1,49 @@
+# The front door. `make` alone says what there is.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo demo-stop test check lock clean
+
+help: ## Say what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
+
+setup: $(STAMP) ## Make .venv from the lock files, hashes checked
+
+$(STAMP): requirements/dev.txt requirements/seekdb.txt pyproject.toml
+	@$(PYTHON) tools/check_python.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/dev.txt
+	@$(BIN)/python tools/install_seekdb.py requirements/seekdb.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(STAMP) ## Three agents, a real cluster, a scale-out; KEEP=1 leaves it up
+	@$(BIN)/python -m demo.run $(if $(KEEP),--keep)
+
+demo-stop: $(STAMP) ## Take a kept demo down
+	@$(BIN)/python -m demo.stop
+
+test: $(STAMP) ## Run the tests
+	$(BIN)/python -m pytest
+
+check: $(STAMP) ## Lint, format, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url $(if $(UPGRADE),--upgrade)
+lock: $(STAMP) ## Write the lock files anew; UPGRADE=1 takes the newest versions
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.txt
+	$(LOCK) pyproject.toml -o requirements/run.txt
+	$(LOCK) pyproject.toml --group dev -o requirements/dev.txt
+	$(LOCK) requirements/seekdb.in -o requirements/seekdb.txt
+	$(LOCK) requirements/tools.in -o requirements/tools.txt
+
+clean: ## Remove what make made; refuses while a demo is up
+	@if [ -e .demo ]; then echo 'There is a demo: run `make demo-stop` first.' >&2; exit 1; fi
+	rm -rf $(VENV) .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
