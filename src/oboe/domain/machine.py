@@ -1,0 +1,557 @@
+"""The one function that changes a dag: ``advance(dag, events) -> (dag, effects)``. Pure, total, and the only place where state moves.
+
+Words. *Done*: SUCCEEDED with RUN or PASS. *Undone*: attempt 0, or SUCCEEDED with ROLLBACK or SKIP. *Live*: READY or RUNNING, and not
+resting between two automatic retries. *Its turn*: everything upstream done; in a rollback, everything downstream undone. *Halted*: the
+dag is cancelled (or has a halt reason), or a sub-task is FAILED and not marked. *Marked*: its retry is due: undo first, then do.
+
+Invariants, asserted at every step of the random walks (``tests/walks``), each defended by planted mutants:
+
+1.  Nothing is live before its upstream is done, nor undone before its downstream is.
+2.  Attempts grow by one, never beside a live one. (A maintainer-bound attempt whose maintainer lost the lease is not live any more:
+    that agent has interrupted it before anybody else may hold the lease.)
+3.  Only the current attempt is heard; a report of an earlier one is answered *stop*.
+4.  Success is lost only to an undo, and won only by `Ended`, a pass or a skip.
+5.  A report applied twice equals once.
+6.  Open orders are always named again. After a report, a wake at the same instant readies nothing new. A settled dag never changes.
+7.  A halted dag readies only what is marked; a paused one, nothing. Nothing is given up within its grace.
+8.  The lock is held exactly while the dag is not settled and not FAILED by steps that release on failure; a RUNNING dag always has
+    something to wait for: an agent, a time, or a person.
+9.  The version moves by one exactly when the value differs.
+10. *Rolled back* means that everything is undone or skipped, and a skip is never forgotten.
+11. A FAILED dag has a legal operator, if its plan leads on (`oboe.domain.plan`).
+
+How a request takes effect. What is asked of the dag or of a node clears ``started_at``: the dag is READY, and the next wake picks it up.
+A pass of the whole dag is final at once. What is asked of one sub-task, a resume, an approval act at once.
+
+Who may call. Only the home's maintainer of the moment: ``here`` is its address, ``epoch`` the store epoch in which it holds the lease.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from oboe.domain.errors import Bug
+from oboe.domain.events import (
+    Approve,
+    Cancel,
+    Dispatch,
+    Effect,
+    Ended,
+    Event,
+    Extend,
+    Interrupt,
+    Noted,
+    Pass,
+    Pause,
+    Report,
+    Resume,
+    Retry,
+    Rollback,
+    SetRetries,
+    Settled,
+    Shown,
+    Signalled,
+    Skip,
+    Started,
+    StopVerdict,
+    Timer,
+    Wake,
+)
+from oboe.domain.guards import guard
+from oboe.domain.model import Approval, Dag, SubTask
+from oboe.domain.model import Pause as Paused
+from oboe.domain.state import halted, state_of, turn
+from oboe.domain.tally import tally_of, timer_of
+from oboe.domain.values import Address, HomeKind, Mark, Operator, State, Stopping
+
+__all__ = ["advance"]
+
+_REPORTS = (Started, Shown, Ended, Wake)
+_DOUBLINGS_MAX = 16
+"""The pause between automatic retries doubles so many times at most."""
+
+
+def advance(dag: Dag, events: Sequence[Event], *, now: int, here: Address, epoch: int) -> tuple[Dag, tuple[Effect, ...]]:
+    """Apply what happened; the next value (the same object when nothing changed) and what its home now owes to the world.
+
+    ``now`` is nanoseconds; ``here`` the agent that serves the home; ``epoch`` the store epoch. `Refused` (``retry.not_failed`` and
+    the like, see `oboe.domain.guards`) when a request cannot be granted, `Bug` when one does not go alone: then nothing has changed."""
+    work = _Work(dag, now, here, epoch)
+    if len(events) == 1 and not isinstance(events[0], _REPORTS):
+        refusal = guard(dag, events[0], now=now)
+        if refusal is not None:
+            raise refusal
+        acts_now = _REQUESTS[type(events[0])](work, events[0])
+        if acts_now and work.dag.started_at:
+            _wake(work)
+        return work.finish()
+    woken = False
+    for event in events:
+        if isinstance(event, Wake):
+            woken = True
+        elif isinstance(event, _REPORTS):
+            _HEARD[type(event)](work, event)
+        else:
+            raise Bug("machine.request_not_alone", f"{type(event).__name__} goes to advance alone")
+    if work.settled:
+        return work.finish()
+    if woken or not work.dag.started_at or 0 < work.tally.timer <= now:
+        _wake(work)
+    else:
+        _ready_neighbours(work)
+    return work.finish()
+
+
+class _Work:
+    """A dag while it is being changed: sub-tasks in a list, counts that follow, effects that gather.
+
+    ``dag`` is up to date but for its sub-tasks; both copies are made at the first change."""
+
+    __slots__ = ("dag", "effects", "epoch", "here", "now", "origin", "state", "sub_tasks", "tally", "timer", "touched", "woken")
+
+    def __init__(self, dag: Dag, now: int, here: Address, epoch: int) -> None:
+        self.origin = self.dag = dag
+        self.now, self.here, self.epoch = now, here, epoch
+        self.sub_tasks: Sequence[SubTask] = dag.sub_tasks
+        self.tally = tally_of(dag)
+        self.timer = self.tally.timer
+        self.touched: dict[int, SubTask] = {}
+        """Sub-tasks that were changed, as they were before."""
+        self.effects: list[Effect] = []
+        self.state = state_of(dag, self.tally, dag.started_at)
+        """As it was before."""
+        self.woken = False
+
+    @property
+    def settled(self) -> bool:
+        return self.state is State.SUCCEEDED
+
+    def set(self, **facts: Any) -> None:
+        """Change facts of the whole dag."""
+        self.dag = replace(self.dag, **facts)
+
+    def put(self, index: int, **facts: Any) -> SubTask:
+        """Change one sub-task; the counts follow."""
+        if not isinstance(self.sub_tasks, list):
+            self.sub_tasks = list(self.sub_tasks)
+            self.tally = self.tally.copy()
+        before = self.sub_tasks[index]
+        after = replace(before, **facts)
+        self.touched.setdefault(index, before)
+        self.sub_tasks[index] = after
+        self.tally.moved(index, before, after)
+        self.tally.due(timer_of(after, self.dag.plan.nodes[self.dag.plan.node_of[index]]))
+        return after
+
+    def finish(self) -> tuple[Dag, tuple[Effect, ...]]:
+        """The value, one version on if it differs from what it was."""
+        tally = self.tally
+        differs = any(self.sub_tasks[index] != before for index, before in self.touched.items())
+        sub_tasks = tuple(self.sub_tasks) if differs else self.origin.sub_tasks
+        state = state_of(self.dag, tally, self.dag.started_at)
+        over = state in (State.FAILED, State.SUCCEEDED)
+        if not over or state is not self.state:
+            ended_at = self.now if over else 0
+            if self.dag.ended_at != ended_at:
+                self.set(ended_at=ended_at)
+        if state is State.SUCCEEDED and not self.settled:
+            self.effects.append(Settled())
+        elif not over and tally.timer and (self.woken or tally.timer != self.timer):
+            self.effects.append(Timer(tally.timer))
+        if not differs and (self.dag is self.origin or self.dag == self.origin):
+            dag = self.origin
+        else:
+            dag = replace(self.dag, sub_tasks=sub_tasks, epoch=self.epoch, version=self.origin.version + 1)
+        tally.sub_tasks = sub_tasks
+        object.__setattr__(dag, "_tally", tally)
+        return dag, tuple(self.effects)
+
+
+# Reports
+
+
+def _current(work: _Work, report: Report) -> SubTask | None:
+    """The sub-task, if this report is about an attempt of it that is live."""
+    if not 0 <= report.sub_task < work.dag.plan.size:
+        return None
+    sub_task = work.sub_tasks[report.sub_task]
+    fence, mine = (report.epoch, report.attempt), (sub_task.epoch, sub_task.attempt)
+    if fence == mine and sub_task.live:
+        return sub_task
+    if fence < mine or (fence == mine and sub_task.unconfirmed and not isinstance(report, Ended)):
+        work.effects.append(StopVerdict(report.sub_task, report.epoch, report.attempt))
+    elif fence == mine and sub_task.unconfirmed and not work.settled:
+        work.put(report.sub_task, stopping_at=0)
+    return None
+
+
+def _started(work: _Work, report: Started) -> None:
+    sub_task = _current(work, report)
+    if sub_task is not None and sub_task.state is State.READY:
+        work.put(report.sub_task, state=State.RUNNING, started_at=_within(report.at, sub_task.readied_at, work.now))
+
+
+def _shown(work: _Work, report: Shown) -> None:
+    """What shows something has begun: its Started was lost."""
+    sub_task = _current(work, report)
+    if sub_task is None:
+        return
+    if sub_task.state is State.READY:
+        sub_task = work.put(report.sub_task, state=State.RUNNING, started_at=work.now)
+    if report.additional is not None and report.additional != sub_task.additional:
+        work.put(report.sub_task, additional=report.additional)
+
+
+def _ended(work: _Work, report: Ended) -> None:
+    sub_task = _current(work, report)
+    if sub_task is None:
+        return
+    ended_at = _within(report.at, sub_task.readied_at, work.now)
+    facts: dict[str, Any] = {"ended_at": ended_at, "stopping_at": 0}
+    if sub_task.state is State.READY:
+        facts["started_at"] = ended_at
+    if report.additional is not None:
+        facts["additional"] = report.additional
+    stopped = sub_task.stopping is Stopping.ASKED
+    if report.ok and not (stopped and sub_task.mark is Mark.DUE):
+        result = report.result if sub_task.operator is Operator.RUN else None
+        work.put(report.sub_task, state=State.SUCCEEDED, result=result, **facts)
+    elif (
+        not report.ok
+        and not stopped
+        and not (work.dag.cancelled or work.dag.halt_reason)
+        and sub_task.auto_retries < _retries(work, report.sub_task)
+    ):
+        _rest(work, report.sub_task, facts)
+    else:
+        work.put(report.sub_task, state=State.FAILED, mark=Mark.NO, **facts)
+
+
+def _retries(work: _Work, index: int) -> int:
+    """Automatic retries that this sub-task may use since the last operator."""
+    own = work.sub_tasks[index].retries
+    return work.dag.plan.nodes[work.dag.plan.node_of[index]].retries if own is None else own
+
+
+def _rest(work: _Work, index: int, facts: Mapping[str, Any]) -> None:
+    """Between two automatic retries it stays RUNNING, marked, with the time of the next; nothing of it is live."""
+    used = work.sub_tasks[index].auto_retries
+    backoff = work.dag.plan.nodes[work.dag.plan.node_of[index]].backoff << min(used, _DOUBLINGS_MAX)
+    work.put(index, state=State.RUNNING, mark=Mark.DUE, auto_retries=used + 1, retry_at=work.now + max(backoff, 1), **facts)
+
+
+def _within(at: int, earliest: int, latest: int) -> int:
+    """An agent's clock may be wrong: its time, as far as the home's own clock lets it be true."""
+    return min(max(at, earliest), latest)
+
+
+# Wakes
+
+
+def _wake(work: _Work) -> None:
+    """Look at everything: pick up, let time pass, ready whose turn it is, name again what is open."""
+    if work.settled:
+        return
+    work.woken = True
+    _end_pause(work)
+    open_before = [index for index, sub_task in enumerate(work.sub_tasks) if sub_task.live or sub_task.unconfirmed]
+    for index in open_before:
+        _let_time_pass(work, index)
+    if not _held_back(work):
+        if not work.dag.started_at:
+            work.set(started_at=work.now)
+        for node in range(len(work.dag.plan.nodes)):
+            _ready_node(work, node)
+    for index in open_before:
+        _name_again(work, index)
+    _set_timer(work)
+
+
+def _end_pause(work: _Work) -> None:
+    if work.dag.paused is not None and 0 < work.dag.paused.until <= work.now:
+        work.set(paused=None)
+
+
+def _held_back(work: _Work) -> bool:
+    """It is READY, and not to be picked up yet. A cancel is always picked up."""
+    dag = work.dag
+    return not dag.started_at and not dag.cancelled and (dag.paused is not None or work.now < dag.not_before)
+
+
+def _let_time_pass(work: _Work, index: int) -> None:
+    sub_task = work.sub_tasks[index]
+    if not sub_task.live:
+        return
+    node = work.dag.plan.nodes[work.dag.plan.node_of[index]]
+    if _maintainer_gone(work, index):
+        _leave_gone_maintainer(work, index)
+    elif timer_of(sub_task, node) <= work.now:
+        if sub_task.stopping:
+            work.put(index, state=State.FAILED, mark=Mark.NO, ended_at=work.now)
+            work.effects.append(Noted(index, sub_task.attempt, "sub_task.unconfirmed", "its agent did not confirm the end in time"))
+        else:
+            code, text = ("sub_task.patience", "nobody began it in time")
+            if sub_task.state is State.RUNNING:
+                code, text = ("sub_task.timeout", "sub task timeout")
+            work.effects.append(Noted(index, sub_task.attempt, code, text))
+            work.put(index, stopping=Stopping.TIMEOUT, stopping_at=work.now)
+
+
+def _maintainer_gone(work: _Work, index: int) -> bool:
+    """It was bound to the maintainer, and that is another agent now."""
+    plan = work.dag.plan
+    node = plan.node_of[index]
+    bound = work.dag.home.kind is HomeKind.CLUSTER and plan.nodes[node].agents[index - plan.first[node]] is None
+    return bound and work.sub_tasks[index].agent != work.here
+
+
+def _leave_gone_maintainer(work: _Work, index: int) -> None:
+    """Ready it here if it may run again and nothing speaks against it; else a person decides."""
+    sub_task = work.sub_tasks[index]
+    resumable = work.dag.plan.nodes[work.dag.plan.node_of[index]].flags.resumable
+    if resumable and not sub_task.stopping and (sub_task.mark is Mark.DUE or not halted(work.dag, work.tally)):
+        _ready(work, index, sub_task.operator, sub_task.mark)
+        return
+    work.put(index, state=State.FAILED, mark=Mark.NO, ended_at=work.now, stopping_at=sub_task.stopping_at or work.now)
+    if not sub_task.stopping:
+        work.put(index, stopping=Stopping.TIMEOUT)
+    work.effects.append(Noted(index, sub_task.attempt, "sub_task.maintainer_gone", "its maintainer is gone, it may have run"))
+
+
+def _name_again(work: _Work, index: int) -> None:
+    """Open orders, and Interrupts that nobody confirmed; what was readied just now has been named."""
+    sub_task = work.sub_tasks[index]
+    if sub_task.unconfirmed or (sub_task.live and sub_task.stopping):
+        work.effects.append(Interrupt(index, sub_task.stopping))
+    elif sub_task.live and (index not in work.touched or work.touched[index].attempt == sub_task.attempt):
+        work.effects.append(Dispatch(index))
+
+
+def _set_timer(work: _Work) -> None:
+    """The exact time of what is due next, now that everything was looked at."""
+    dag, tally = work.dag, work.tally
+    if not isinstance(work.sub_tasks, list):
+        tally = work.tally = tally.copy()
+    tally.timer = 0
+    if dag.paused is not None:
+        tally.due(dag.paused.until)
+    elif not dag.started_at:
+        tally.due(dag.not_before)
+    for index, sub_task in enumerate(work.sub_tasks):
+        if sub_task.live or (sub_task.resting and dag.paused is None):
+            tally.due(timer_of(sub_task, dag.plan.nodes[dag.plan.node_of[index]]))
+
+
+# Readying
+
+
+def _ready_neighbours(work: _Work) -> None:
+    """What the reports of this call may have let begin: the nodes they touched, and those next to them."""
+    plan = work.dag.plan
+    nodes = dict.fromkeys(plan.node_of[index] for index in work.touched)
+    for node in tuple(nodes):
+        onward = plan.nodes[node].upstream if work.dag.operator is Operator.ROLLBACK else plan.downstream[node]
+        nodes.update(dict.fromkeys(onward))
+    for node in nodes:
+        _ready_node(work, node)
+
+
+def _ready_node(work: _Work, node: int) -> None:
+    """Ready those of its sub-tasks whose time has come."""
+    dag = work.dag
+    if dag.paused is not None or not turn(dag, work.tally, node):
+        return
+    idle = halted(dag, work.tally)
+    if idle and not work.tally.marked:
+        return
+    forward = dag.operator is Operator.RUN
+    if not forward and not work.tally.not_undone[node]:
+        return
+    if forward and not work.tally.not_done[node]:
+        return
+    held = forward and dag.plan.nodes[node].approval and node not in dag.approvals
+    for index in dag.plan.sub_tasks_of(node):
+        sub_task = work.sub_tasks[index]
+        if sub_task.mark is Mark.DUE:
+            _retry_if_due(work, index, held=held)
+        elif idle or sub_task.live or held:
+            continue
+        elif forward and not sub_task.done:
+            _ready(work, index, Operator.RUN, Mark.NO)
+        elif not forward and not sub_task.undone:
+            _ready(work, index, Operator.ROLLBACK, Mark.NO)
+
+
+def _retry_if_due(work: _Work, index: int, *, held: bool) -> None:
+    """The halves of a retry. In a rollback there is only the undo, and the mark has served."""
+    sub_task = work.sub_tasks[index]
+    forward = work.dag.operator is Operator.RUN
+    if sub_task.state is State.FAILED or (sub_task.resting and sub_task.retry_at <= work.now):
+        _ready(work, index, Operator.ROLLBACK, Mark.DUE if forward else Mark.NO)
+    elif forward and sub_task.undone and not held:
+        _ready(work, index, Operator.RUN, Mark.HAD)
+
+
+def _ready(work: _Work, index: int, operator: Operator, mark: Mark) -> None:
+    """The next attempt. A run forgets what an earlier one returned and showed; an undo may still need it."""
+    plan = work.dag.plan
+    node = plan.node_of[index]
+    agent = plan.nodes[node].agents[index - plan.first[node]]
+    facts: dict[str, Any] = {"result": None, "additional": None} if operator is Operator.RUN else {}
+    work.put(
+        index,
+        state=State.READY,
+        operator=operator,
+        mark=mark,
+        attempt=work.sub_tasks[index].attempt + 1,
+        epoch=work.epoch,
+        agent=work.here if agent is None else agent,
+        stopping=Stopping.NO,
+        stopping_at=0,
+        retry_at=0,
+        deadline=0,
+        readied_at=work.now,
+        **facts,
+    )
+    work.effects.append(Dispatch(index))
+
+
+# Requests. Each returns whether it takes effect at once; else the next wake picks the dag up.
+
+
+def _ask(work: _Work, **facts: Any) -> None:
+    """An operator on the dag or a node: READY until it is picked up."""
+    work.set(started_at=0, asks=work.dag.asks + 1, **facts)
+
+
+def _cancel(work: _Work, request: Cancel) -> bool:
+    if request.sub_task is not None:
+        _stop(work, request.sub_task)
+        return True
+    _ask(work, cancelled=True)
+    for index, sub_task in enumerate(tuple(work.sub_tasks)):
+        if sub_task.live or sub_task.resting:
+            _stop(work, index)
+        elif sub_task.mark is Mark.DUE:
+            work.put(index, mark=Mark.NO)
+    return False
+
+
+def _stop(work: _Work, index: int) -> None:
+    """Raises the cause, never moves the grace. What rests has nothing to stop: it is FAILED at once."""
+    sub_task = work.sub_tasks[index]
+    if sub_task.resting:
+        work.put(index, state=State.FAILED, mark=Mark.NO, retry_at=0, stopping=Stopping.ASKED)
+        return
+    work.put(index, stopping=Stopping.ASKED, stopping_at=sub_task.stopping_at or work.now)
+    work.effects.append(Interrupt(index, Stopping.ASKED))
+
+
+def _retry(work: _Work, request: Retry) -> bool:
+    if request.sub_task is not None:
+        _mark(work, request.sub_task, asked=1)
+        return True
+    for index, sub_task in enumerate(tuple(work.sub_tasks)):
+        if sub_task.state is State.FAILED:
+            _mark(work, index, asked=1)
+    _ask(work, operator=Operator.RUN, cancelled=False, halt_reason="")
+    return False
+
+
+def _rollback(work: _Work, request: Rollback) -> bool:
+    for index, sub_task in enumerate(tuple(work.sub_tasks)):
+        if sub_task.state is State.FAILED:
+            _mark(work, index, asked=0)
+    _ask(work, operator=Operator.ROLLBACK, cancelled=False, halt_reason="", approvals={})
+    return False
+
+
+def _mark(work: _Work, index: int, *, asked: int) -> None:
+    work.put(index, mark=Mark.DUE, auto_retries=0, asked_retries=work.sub_tasks[index].asked_retries + asked)
+
+
+def _pass(work: _Work, request: Pass) -> bool:
+    if request.sub_task is not None:
+        _take_as(work, request.sub_task, Operator.PASS)
+        return True
+    indices = range(work.dag.plan.size) if request.node is None else work.dag.plan.sub_tasks_of(request.node)
+    for index in indices:
+        if not work.sub_tasks[index].done:
+            _take_as(work, index, Operator.PASS)
+    if request.node is None:
+        work.set(operator=Operator.PASS, cancelled=False, halt_reason="", paused=None, asks=work.dag.asks + 1, ended_at=work.now)
+    else:
+        _ask(work, operator=Operator.RUN, cancelled=False, halt_reason="")
+    return False
+
+
+def _skip(work: _Work, request: Skip) -> bool:
+    indices = range(work.dag.plan.size) if request.sub_task is None else (request.sub_task,)
+    for index in indices:
+        if work.sub_tasks[index].broken:
+            _take_as(work, index, Operator.SKIP)
+    work.set(skipped_undo=True)
+    if request.sub_task is None:
+        _ask(work)
+    return request.sub_task is not None
+
+
+def _take_as(work: _Work, index: int, operator: Operator) -> None:
+    """SUCCEEDED by a person's word. ``stopping_at`` stays: an end that was never confirmed keeps its Interrupt."""
+    sub_task = work.put(index, state=State.SUCCEEDED, operator=operator, mark=Mark.NO, ended_at=work.now)
+    if sub_task.unconfirmed:
+        work.effects.append(Interrupt(index, sub_task.stopping))
+
+
+def _signalled(work: _Work, request: Signalled) -> bool:
+    if work.settled or request.name in work.dag.signals:
+        return False
+    work.set(signals={**work.dag.signals, request.name: request.payload})
+    work.effects.extend(Dispatch(index) for index, sub_task in enumerate(work.sub_tasks) if sub_task.live and not sub_task.stopping)
+    return False
+
+
+def _pause(work: _Work, request: Pause) -> bool:
+    work.set(paused=Paused(who=request.who, why=request.why, at=work.now, until=request.until))
+    _set_timer(work)
+    work.woken = True
+    return False
+
+
+def _resume(work: _Work, request: Resume) -> bool:
+    work.set(paused=None)
+    return True
+
+
+def _approve(work: _Work, request: Approve) -> bool:
+    approval = Approval(who=request.who, why=request.why, at=work.now)
+    work.set(approvals={**work.dag.approvals, request.node: approval})
+    return True
+
+
+def _extend(work: _Work, request: Extend) -> bool:
+    work.put(request.sub_task, deadline=request.until)
+    return False
+
+
+def _set_retries(work: _Work, request: SetRetries) -> bool:
+    work.put(request.sub_task, retries=request.retries, auto_retries=0)
+    return False
+
+
+_HEARD: Mapping[type, Callable[..., None]] = {Started: _started, Shown: _shown, Ended: _ended}
+_REQUESTS: Mapping[type, Callable[..., bool]] = {
+    Cancel: _cancel,
+    Retry: _retry,
+    Rollback: _rollback,
+    Pass: _pass,
+    Skip: _skip,
+    Signalled: _signalled,
+    Pause: _pause,
+    Resume: _resume,
+    Approve: _approve,
+    Extend: _extend,
+    SetRetries: _set_retries,
+}

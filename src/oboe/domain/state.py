@@ -1,0 +1,63 @@
+"""The folds: a node's state from its sub-tasks, a dag's state from its counts, and whether it is halted.
+
+::
+
+    dag      READY      asked (or new), and not woken since
+             RUNNING    something is live, rests, is marked, or may still be readied
+             FAILED     halted, nothing live, nothing marked: a person decides
+             SUCCEEDED  everything done (RUN), undone (ROLLBACK), or passed: settled
+    node     PENDING    neither begun to go anywhere, nor done, nor undone after it was begun
+"""
+
+from __future__ import annotations
+
+from oboe.domain.model import Dag
+from oboe.domain.tally import Tally, tally_of
+from oboe.domain.values import Operator, State
+
+__all__ = ["dag_state", "halted", "node_state", "state_of", "turn"]
+
+
+def state_of(dag: Dag, tally: Tally, started_at: int) -> State:
+    """The dag's state, were it counted so and picked up then."""
+    if dag.operator is Operator.PASS:
+        return State.SUCCEEDED
+    if dag.recalled_at:
+        return State.RUNNING
+    if not started_at:
+        return State.READY
+    if tally.going:
+        return State.RUNNING
+    if tally.over(dag.operator):
+        return State.SUCCEEDED
+    if halted(dag, tally) and not tally.marked:
+        return State.FAILED
+    return State.RUNNING
+
+
+def dag_state(dag: Dag) -> State:
+    """READY, RUNNING, FAILED or SUCCEEDED. Cheap."""
+    return state_of(dag, tally_of(dag), dag.started_at)
+
+
+def node_state(dag: Dag, node: int) -> State:
+    """PENDING, RUNNING, FAILED or SUCCEEDED (done, or undone after it was begun)."""
+    sub_tasks = [dag.sub_tasks[index] for index in dag.plan.sub_tasks_of(node)]
+    if any(sub_task.state in (State.READY, State.RUNNING) for sub_task in sub_tasks):
+        return State.RUNNING
+    if any(sub_task.broken for sub_task in sub_tasks):
+        return State.FAILED
+    if dag.operator is not Operator.ROLLBACK:
+        return State.SUCCEEDED if all(sub_task.done for sub_task in sub_tasks) else State.PENDING
+    undone = all(sub_task.undone for sub_task in sub_tasks) and any(sub_task.state is State.SUCCEEDED for sub_task in sub_tasks)
+    return State.SUCCEEDED if undone else State.PENDING
+
+
+def halted(dag: Dag, tally: Tally) -> bool:
+    """Only what is marked may be readied."""
+    return dag.cancelled or bool(dag.halt_reason) or tally.broken > 0
+
+
+def turn(dag: Dag, tally: Tally, node: int) -> bool:
+    """Everything upstream is done; in a rollback, everything downstream is undone."""
+    return not (tally.down[node] if dag.operator is Operator.ROLLBACK else tally.up[node])
