@@ -3,15 +3,13 @@
 import sys
 
 if sys.version_info < (3, 11):  # noqa: UP036 - this file is what tells older ones
-    sys.exit(
-        "oboe needs Python 3.11 or newer; {} is {}. Set PYTHON: make PYTHON=python3.12 …".format(sys.executable, sys.version.split()[0])
-    )  # noqa: UP032
+    sys.exit(f"oboe needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}. Name another: make PYTHON=python3.12 …")
 if not sys.platform.startswith("linux"):
-    sys.exit("oboe runs on Linux; this is {}".format(sys.platform))  # noqa: UP032
+    sys.exit(f"oboe runs on Linux; this is {sys.platform}")
 try:
     import ensurepip
     import venv
 except ImportError as error:
-    sys.exit("oboe needs Python's venv with pip ({}); on Debian and Ubuntu: apt install python3-venv".format(error))  # noqa: UP032
+    sys.exit(f"oboe needs Python's venv with pip ({error}); on Debian and Ubuntu: apt install python3-venv")
 
 __all__ = ["ensurepip", "venv"]
