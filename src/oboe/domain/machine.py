@@ -29,7 +29,6 @@ Who may call. Only the home's maintainer of the moment: ``here`` is its address,
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from oboe.domain.errors import Bug
@@ -50,21 +49,20 @@ from oboe.domain.events import (
     Retry,
     Rollback,
     SetRetries,
-    Settled,
     Shown,
     Signalled,
     Skip,
     Started,
     StopVerdict,
-    Timer,
     Wake,
 )
 from oboe.domain.guards import guard
 from oboe.domain.model import Approval, Dag, SubTask
 from oboe.domain.model import Pause as Paused
-from oboe.domain.state import halted, state_of, turn
-from oboe.domain.tally import tally_of, timer_of
+from oboe.domain.state import halted, turn
+from oboe.domain.tally import timer_of
 from oboe.domain.values import Address, HomeKind, Mark, Operator, State, Stopping
+from oboe.domain.work import Work
 
 __all__ = ["advance"]
 
@@ -78,7 +76,7 @@ def advance(dag: Dag, events: Sequence[Event], *, now: int, here: Address, epoch
 
     ``now`` is nanoseconds; ``here`` the agent that serves the home; ``epoch`` the store epoch. `Refused` (``retry.not_failed`` and
     the like, see `oboe.domain.guards`) when a request cannot be granted, `Bug` when one does not go alone: then nothing has changed."""
-    work = _Work(dag, now, here, epoch)
+    work = Work(dag, now, here, epoch)
     if len(events) == 1 and not isinstance(events[0], _REPORTS):
         refusal = guard(dag, events[0], now=now)
         if refusal is not None:
@@ -104,75 +102,10 @@ def advance(dag: Dag, events: Sequence[Event], *, now: int, here: Address, epoch
     return work.finish()
 
 
-class _Work:
-    """A dag while it is being changed: sub-tasks in a list, counts that follow, effects that gather.
-
-    ``dag`` is up to date but for its sub-tasks; both copies are made at the first change."""
-
-    __slots__ = ("dag", "effects", "epoch", "here", "now", "origin", "state", "sub_tasks", "tally", "timer", "touched", "woken")
-
-    def __init__(self, dag: Dag, now: int, here: Address, epoch: int) -> None:
-        self.origin = self.dag = dag
-        self.now, self.here, self.epoch = now, here, epoch
-        self.sub_tasks: Sequence[SubTask] = dag.sub_tasks
-        self.tally = tally_of(dag)
-        self.timer = self.tally.timer
-        self.touched: dict[int, SubTask] = {}
-        """Sub-tasks that were changed, as they were before."""
-        self.effects: list[Effect] = []
-        self.state = state_of(dag, self.tally, dag.started_at)
-        """As it was before."""
-        self.woken = False
-
-    @property
-    def settled(self) -> bool:
-        return self.state is State.SUCCEEDED
-
-    def set(self, **facts: Any) -> None:
-        """Change facts of the whole dag."""
-        self.dag = replace(self.dag, **facts)
-
-    def put(self, index: int, **facts: Any) -> SubTask:
-        """Change one sub-task; the counts follow."""
-        if not isinstance(self.sub_tasks, list):
-            self.sub_tasks = list(self.sub_tasks)
-            self.tally = self.tally.copy()
-        before = self.sub_tasks[index]
-        after = replace(before, **facts)
-        self.touched.setdefault(index, before)
-        self.sub_tasks[index] = after
-        self.tally.moved(index, before, after)
-        self.tally.due(timer_of(after, self.dag.plan.nodes[self.dag.plan.node_of[index]]))
-        return after
-
-    def finish(self) -> tuple[Dag, tuple[Effect, ...]]:
-        """The value, one version on if it differs from what it was."""
-        tally = self.tally
-        differs = any(self.sub_tasks[index] != before for index, before in self.touched.items())
-        sub_tasks = tuple(self.sub_tasks) if differs else self.origin.sub_tasks
-        state = state_of(self.dag, tally, self.dag.started_at)
-        over = state in (State.FAILED, State.SUCCEEDED)
-        if not over or state is not self.state:
-            ended_at = self.now if over else 0
-            if self.dag.ended_at != ended_at:
-                self.set(ended_at=ended_at)
-        if state is State.SUCCEEDED and not self.settled:
-            self.effects.append(Settled())
-        elif not over and tally.timer and (self.woken or tally.timer != self.timer):
-            self.effects.append(Timer(tally.timer))
-        if not differs and (self.dag is self.origin or self.dag == self.origin):
-            dag = self.origin
-        else:
-            dag = replace(self.dag, sub_tasks=sub_tasks, epoch=self.epoch, version=self.origin.version + 1)
-        tally.sub_tasks = sub_tasks
-        object.__setattr__(dag, "_tally", tally)
-        return dag, tuple(self.effects)
-
-
 # Reports
 
 
-def _current(work: _Work, report: Report) -> SubTask | None:
+def _current(work: Work, report: Report) -> SubTask | None:
     """The sub-task, if this report is about an attempt of it that is live."""
     if not 0 <= report.sub_task < work.dag.plan.size:
         return None
@@ -187,13 +120,13 @@ def _current(work: _Work, report: Report) -> SubTask | None:
     return None
 
 
-def _started(work: _Work, report: Started) -> None:
+def _started(work: Work, report: Started) -> None:
     sub_task = _current(work, report)
     if sub_task is not None and sub_task.state is State.READY:
         work.put(report.sub_task, state=State.RUNNING, started_at=_within(report.at, sub_task.readied_at, work.now))
 
 
-def _shown(work: _Work, report: Shown) -> None:
+def _shown(work: Work, report: Shown) -> None:
     """What shows something has begun: its Started was lost."""
     sub_task = _current(work, report)
     if sub_task is None:
@@ -204,7 +137,7 @@ def _shown(work: _Work, report: Shown) -> None:
         work.put(report.sub_task, additional=report.additional)
 
 
-def _ended(work: _Work, report: Ended) -> None:
+def _ended(work: Work, report: Ended) -> None:
     sub_task = _current(work, report)
     if sub_task is None:
         return
@@ -218,24 +151,20 @@ def _ended(work: _Work, report: Ended) -> None:
     if report.ok and not (stopped and sub_task.mark is Mark.DUE):
         result = report.result if sub_task.operator is Operator.RUN else None
         work.put(report.sub_task, state=State.SUCCEEDED, result=result, **facts)
-    elif (
-        not report.ok
-        and not stopped
-        and not (work.dag.cancelled or work.dag.halt_reason)
-        and sub_task.auto_retries < _retries(work, report.sub_task)
-    ):
+    elif not report.ok and not stopped and _may_try_again(work, report.sub_task):
         _rest(work, report.sub_task, facts)
     else:
         work.put(report.sub_task, state=State.FAILED, mark=Mark.NO, **facts)
 
 
-def _retries(work: _Work, index: int) -> int:
-    """Automatic retries that this sub-task may use since the last operator."""
-    own = work.sub_tasks[index].retries
-    return work.dag.plan.nodes[work.dag.plan.node_of[index]].retries if own is None else own
+def _may_try_again(work: Work, index: int) -> bool:
+    """By itself: nobody asked the dag to stop, and it has automatic retries left."""
+    sub_task = work.sub_tasks[index]
+    allowed = work.dag.plan.nodes[work.dag.plan.node_of[index]].retries if sub_task.retries is None else sub_task.retries
+    return sub_task.auto_retries < allowed and not work.dag.cancelled and not work.dag.halt_reason
 
 
-def _rest(work: _Work, index: int, facts: Mapping[str, Any]) -> None:
+def _rest(work: Work, index: int, facts: Mapping[str, Any]) -> None:
     """Between two automatic retries it stays RUNNING, marked, with the time of the next; nothing of it is live."""
     used = work.sub_tasks[index].auto_retries
     backoff = work.dag.plan.nodes[work.dag.plan.node_of[index]].backoff << min(used, _DOUBLINGS_MAX)
@@ -250,7 +179,7 @@ def _within(at: int, earliest: int, latest: int) -> int:
 # Wakes
 
 
-def _wake(work: _Work) -> None:
+def _wake(work: Work) -> None:
     """Look at everything: pick up, let time pass, ready whose turn it is, name again what is open."""
     if work.settled:
         return
@@ -269,18 +198,18 @@ def _wake(work: _Work) -> None:
     _set_timer(work)
 
 
-def _end_pause(work: _Work) -> None:
+def _end_pause(work: Work) -> None:
     if work.dag.paused is not None and 0 < work.dag.paused.until <= work.now:
         work.set(paused=None)
 
 
-def _held_back(work: _Work) -> bool:
+def _held_back(work: Work) -> bool:
     """It is READY, and not to be picked up yet. A cancel is always picked up."""
     dag = work.dag
     return not dag.started_at and not dag.cancelled and (dag.paused is not None or work.now < dag.not_before)
 
 
-def _let_time_pass(work: _Work, index: int) -> None:
+def _let_time_pass(work: Work, index: int) -> None:
     sub_task = work.sub_tasks[index]
     if not sub_task.live:
         return
@@ -299,7 +228,7 @@ def _let_time_pass(work: _Work, index: int) -> None:
             work.put(index, stopping=Stopping.TIMEOUT, stopping_at=work.now)
 
 
-def _maintainer_gone(work: _Work, index: int) -> bool:
+def _maintainer_gone(work: Work, index: int) -> bool:
     """It was bound to the maintainer, and that is another agent now."""
     plan = work.dag.plan
     node = plan.node_of[index]
@@ -307,7 +236,7 @@ def _maintainer_gone(work: _Work, index: int) -> bool:
     return bound and work.sub_tasks[index].agent != work.here
 
 
-def _leave_gone_maintainer(work: _Work, index: int) -> None:
+def _leave_gone_maintainer(work: Work, index: int) -> None:
     """Ready it here if it may run again and nothing speaks against it; else a person decides."""
     sub_task = work.sub_tasks[index]
     resumable = work.dag.plan.nodes[work.dag.plan.node_of[index]].flags.resumable
@@ -320,7 +249,7 @@ def _leave_gone_maintainer(work: _Work, index: int) -> None:
     work.effects.append(Noted(index, sub_task.attempt, "sub_task.maintainer_gone", "its maintainer is gone, it may have run"))
 
 
-def _name_again(work: _Work, index: int) -> None:
+def _name_again(work: Work, index: int) -> None:
     """Open orders, and Interrupts that nobody confirmed; what was readied just now has been named."""
     sub_task = work.sub_tasks[index]
     if sub_task.unconfirmed or (sub_task.live and sub_task.stopping):
@@ -329,7 +258,7 @@ def _name_again(work: _Work, index: int) -> None:
         work.effects.append(Dispatch(index))
 
 
-def _set_timer(work: _Work) -> None:
+def _set_timer(work: Work) -> None:
     """The exact time of what is due next, now that everything was looked at."""
     dag, tally = work.dag, work.tally
     if not isinstance(work.sub_tasks, list):
@@ -347,7 +276,7 @@ def _set_timer(work: _Work) -> None:
 # Readying
 
 
-def _ready_neighbours(work: _Work) -> None:
+def _ready_neighbours(work: Work) -> None:
     """What the reports of this call may have let begin: the nodes they touched, and those next to them."""
     plan = work.dag.plan
     nodes = dict.fromkeys(plan.node_of[index] for index in work.touched)
@@ -358,7 +287,7 @@ def _ready_neighbours(work: _Work) -> None:
         _ready_node(work, node)
 
 
-def _ready_node(work: _Work, node: int) -> None:
+def _ready_node(work: Work, node: int) -> None:
     """Ready those of its sub-tasks whose time has come."""
     dag = work.dag
     if dag.paused is not None or not turn(dag, work.tally, node):
@@ -384,7 +313,7 @@ def _ready_node(work: _Work, node: int) -> None:
             _ready(work, index, Operator.ROLLBACK, Mark.NO)
 
 
-def _retry_if_due(work: _Work, index: int, *, held: bool) -> None:
+def _retry_if_due(work: Work, index: int, *, held: bool) -> None:
     """The halves of a retry. In a rollback there is only the undo, and the mark has served."""
     sub_task = work.sub_tasks[index]
     forward = work.dag.operator is Operator.RUN
@@ -394,7 +323,7 @@ def _retry_if_due(work: _Work, index: int, *, held: bool) -> None:
         _ready(work, index, Operator.RUN, Mark.HAD)
 
 
-def _ready(work: _Work, index: int, operator: Operator, mark: Mark) -> None:
+def _ready(work: Work, index: int, operator: Operator, mark: Mark) -> None:
     """The next attempt. A run forgets what an earlier one returned and showed; an undo may still need it."""
     plan = work.dag.plan
     node = plan.node_of[index]
@@ -421,12 +350,12 @@ def _ready(work: _Work, index: int, operator: Operator, mark: Mark) -> None:
 # Requests. Each returns whether it takes effect at once; else the next wake picks the dag up.
 
 
-def _ask(work: _Work, **facts: Any) -> None:
+def _ask(work: Work, **facts: Any) -> None:
     """An operator on the dag or a node: READY until it is picked up."""
     work.set(started_at=0, asks=work.dag.asks + 1, **facts)
 
 
-def _cancel(work: _Work, request: Cancel) -> bool:
+def _cancel(work: Work, request: Cancel) -> bool:
     if request.sub_task is not None:
         _stop(work, request.sub_task)
         return True
@@ -439,7 +368,7 @@ def _cancel(work: _Work, request: Cancel) -> bool:
     return False
 
 
-def _stop(work: _Work, index: int) -> None:
+def _stop(work: Work, index: int) -> None:
     """Raises the cause, never moves the grace. What rests has nothing to stop: it is FAILED at once."""
     sub_task = work.sub_tasks[index]
     if sub_task.resting:
@@ -449,7 +378,7 @@ def _stop(work: _Work, index: int) -> None:
     work.effects.append(Interrupt(index, Stopping.ASKED))
 
 
-def _retry(work: _Work, request: Retry) -> bool:
+def _retry(work: Work, request: Retry) -> bool:
     if request.sub_task is not None:
         _mark(work, request.sub_task, asked=1)
         return True
@@ -460,7 +389,7 @@ def _retry(work: _Work, request: Retry) -> bool:
     return False
 
 
-def _rollback(work: _Work, request: Rollback) -> bool:
+def _rollback(work: Work, request: Rollback) -> bool:
     for index, sub_task in enumerate(tuple(work.sub_tasks)):
         if sub_task.state is State.FAILED:
             _mark(work, index, asked=0)
@@ -468,11 +397,11 @@ def _rollback(work: _Work, request: Rollback) -> bool:
     return False
 
 
-def _mark(work: _Work, index: int, *, asked: int) -> None:
+def _mark(work: Work, index: int, *, asked: int) -> None:
     work.put(index, mark=Mark.DUE, auto_retries=0, asked_retries=work.sub_tasks[index].asked_retries + asked)
 
 
-def _pass(work: _Work, request: Pass) -> bool:
+def _pass(work: Work, request: Pass) -> bool:
     if request.sub_task is not None:
         _take_as(work, request.sub_task, Operator.PASS)
         return True
@@ -487,7 +416,7 @@ def _pass(work: _Work, request: Pass) -> bool:
     return False
 
 
-def _skip(work: _Work, request: Skip) -> bool:
+def _skip(work: Work, request: Skip) -> bool:
     indices = range(work.dag.plan.size) if request.sub_task is None else (request.sub_task,)
     for index in indices:
         if work.sub_tasks[index].broken:
@@ -498,14 +427,14 @@ def _skip(work: _Work, request: Skip) -> bool:
     return request.sub_task is not None
 
 
-def _take_as(work: _Work, index: int, operator: Operator) -> None:
+def _take_as(work: Work, index: int, operator: Operator) -> None:
     """SUCCEEDED by a person's word. ``stopping_at`` stays: an end that was never confirmed keeps its Interrupt."""
     sub_task = work.put(index, state=State.SUCCEEDED, operator=operator, mark=Mark.NO, ended_at=work.now)
     if sub_task.unconfirmed:
         work.effects.append(Interrupt(index, sub_task.stopping))
 
 
-def _signalled(work: _Work, request: Signalled) -> bool:
+def _signalled(work: Work, request: Signalled) -> bool:
     if work.settled or request.name in work.dag.signals:
         return False
     work.set(signals={**work.dag.signals, request.name: request.payload})
@@ -513,30 +442,30 @@ def _signalled(work: _Work, request: Signalled) -> bool:
     return False
 
 
-def _pause(work: _Work, request: Pause) -> bool:
+def _pause(work: Work, request: Pause) -> bool:
     work.set(paused=Paused(who=request.who, why=request.why, at=work.now, until=request.until))
     _set_timer(work)
     work.woken = True
     return False
 
 
-def _resume(work: _Work, request: Resume) -> bool:
+def _resume(work: Work, request: Resume) -> bool:
     work.set(paused=None)
     return True
 
 
-def _approve(work: _Work, request: Approve) -> bool:
+def _approve(work: Work, request: Approve) -> bool:
     approval = Approval(who=request.who, why=request.why, at=work.now)
     work.set(approvals={**work.dag.approvals, request.node: approval})
     return True
 
 
-def _extend(work: _Work, request: Extend) -> bool:
+def _extend(work: Work, request: Extend) -> bool:
     work.put(request.sub_task, deadline=request.until)
     return False
 
 
-def _set_retries(work: _Work, request: SetRetries) -> bool:
+def _set_retries(work: Work, request: SetRetries) -> bool:
     work.put(request.sub_task, retries=request.retries, auto_retries=0)
     return False
 

@@ -1,0 +1,80 @@
+"""A dag while `oboe.domain.machine` changes it: copied at the first change, counted along, frozen again at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from oboe.domain.events import Effect, Settled, Timer
+from oboe.domain.model import Dag, SubTask
+from oboe.domain.state import state_of
+from oboe.domain.tally import tally_of, timer_of
+from oboe.domain.values import Address, State
+
+__all__ = ["Work"]
+
+
+class Work:
+    """A dag while it is being changed: sub-tasks in a list, counts that follow, effects that gather.
+
+    ``dag`` is up to date but for its sub-tasks; both copies are made at the first change."""
+
+    __slots__ = ("dag", "effects", "epoch", "here", "now", "origin", "state", "sub_tasks", "tally", "timer", "touched", "woken")
+
+    def __init__(self, dag: Dag, now: int, here: Address, epoch: int) -> None:
+        self.origin = self.dag = dag
+        self.now, self.here, self.epoch = now, here, epoch
+        self.sub_tasks: Sequence[SubTask] = dag.sub_tasks
+        self.tally = tally_of(dag)
+        self.timer = self.tally.timer
+        self.touched: dict[int, SubTask] = {}
+        """Sub-tasks that were changed, as they were before."""
+        self.effects: list[Effect] = []
+        self.state = state_of(dag, self.tally, dag.started_at)
+        """As it was before."""
+        self.woken = False
+
+    @property
+    def settled(self) -> bool:
+        return self.state is State.SUCCEEDED
+
+    def set(self, **facts: Any) -> None:
+        """Change facts of the whole dag."""
+        self.dag = replace(self.dag, **facts)
+
+    def put(self, index: int, **facts: Any) -> SubTask:
+        """Change one sub-task; the counts follow."""
+        if not isinstance(self.sub_tasks, list):
+            self.sub_tasks = list(self.sub_tasks)
+            self.tally = self.tally.copy()
+        before = self.sub_tasks[index]
+        after = replace(before, **facts)
+        self.touched.setdefault(index, before)
+        self.sub_tasks[index] = after
+        self.tally.moved(index, before, after)
+        self.tally.due(timer_of(after, self.dag.plan.nodes[self.dag.plan.node_of[index]]))
+        return after
+
+    def finish(self) -> tuple[Dag, tuple[Effect, ...]]:
+        """The value, one version on if it differs from what it was."""
+        tally = self.tally
+        differs = any(self.sub_tasks[index] != before for index, before in self.touched.items())
+        sub_tasks = tuple(self.sub_tasks) if differs else self.origin.sub_tasks
+        state = state_of(self.dag, tally, self.dag.started_at)
+        over = state in (State.FAILED, State.SUCCEEDED)
+        if not over or state is not self.state:
+            ended_at = self.now if over else 0
+            if self.dag.ended_at != ended_at:
+                self.set(ended_at=ended_at)
+        if state is State.SUCCEEDED and not self.settled:
+            self.effects.append(Settled())
+        elif not over and tally.timer and (self.woken or tally.timer != self.timer):
+            self.effects.append(Timer(tally.timer))
+        if not differs and (self.dag is self.origin or self.dag == self.origin):
+            dag = self.origin
+        else:
+            dag = replace(self.dag, sub_tasks=sub_tasks, epoch=self.epoch, version=self.origin.version + 1)
+        tally.sub_tasks = sub_tasks
+        object.__setattr__(dag, "_tally", tally)
+        return dag, tuple(self.effects)
