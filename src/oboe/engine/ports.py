@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from oboe.domain.errors import Refused
-from oboe.domain.messages import Fence, Interrupt, LogLine, Order, Report, Verdict
-from oboe.domain.model import Dag, Home, Leader, Maintenance, Plan
+from oboe.domain.messages import Fence, Interrupt, Order, Report, Verdict
+from oboe.domain.model import Dag, Home
+from oboe.domain.records import AttemptLine, Change, Draft, InboxEntry, LogRecord, Page
 from oboe.domain.values import Address
 
 __all__ = [
@@ -22,64 +22,6 @@ __all__ = [
     "LogRecord",
     "Page",
 ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """A dag before it has a number."""
-
-    key: str
-    name: str
-    playbook: str
-    plan: Plan
-    params: Mapping[str, Any]
-    home: Home
-    maintenance: Maintenance
-    created_at: int
-    created_by: Address
-    creator: str = "obshell"
-    leader: Leader | None = None
-    not_before: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One dag before and after `advance`. ``before.version`` guards; ``after.version`` is greater."""
-
-    before: Dag
-    after: Dag
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptLine:
-    """A log line on its way into a home. Kept once for each ``(dag, sub_task, attempt, operator, line.seq)``."""
-
-    dag_id: int
-    sub_task: int
-    attempt: int
-    line: LogLine
-
-
-@dataclass(frozen=True, slots=True)
-class LogRecord:
-    """A stored log line with its number in the home."""
-
-    id: int
-    sub_task: int
-    """Sub-task index."""
-    attempt: int
-    line: LogLine
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Which finished and unfinished dags to list: newest first; ``before_id`` 0 starts at the newest."""
-
-    limit: int = 100
-    before_id: int = 0
-    names: tuple[str, ...] = ()
-    settled: bool | None = None
-    oldest_first: bool = False
 
 
 class DagStore(Protocol):
@@ -113,18 +55,6 @@ class DagStore(Protocol):
 
     def under_maintenance(self) -> bool:
         """Whether a GLOBAL lock is held."""
-
-
-@dataclass(frozen=True, slots=True)
-class InboxEntry:
-    """One attempt as its agent knows it. ``report`` is the last one made, with the lines not yet acknowledged."""
-
-    order: Order | None
-    """None: interrupted before its order was seen."""
-    fence: Fence
-    begun: bool
-    ended: Report | None
-    acknowledged: bool
 
 
 class InboxStore(Protocol):

@@ -1,0 +1,83 @@
+"""What goes into a home or an inbox and comes out again, beside the dag itself: drafts, changes, log records, pages, entries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from oboe.domain.messages import Fence, LogLine, Order, Report
+from oboe.domain.model import Dag, Home, Leader, Maintenance, Plan
+from oboe.domain.values import Address
+
+__all__ = ["AttemptLine", "Change", "Draft", "InboxEntry", "LogRecord", "Page"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A dag before it has a number."""
+
+    key: str
+    name: str
+    playbook: str
+    plan: Plan
+    params: Mapping[str, Any]
+    home: Home
+    maintenance: Maintenance
+    created_at: int
+    created_by: Address
+    creator: str = "obshell"
+    leader: Leader | None = None
+    not_before: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One dag before and after `advance`. ``before.version`` guards; ``after.version`` is greater."""
+
+    before: Dag
+    after: Dag
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptLine:
+    """A log line on its way into a home. Kept once for each ``(dag, sub_task, attempt, operator, line.seq)``."""
+
+    dag_id: int
+    sub_task: int
+    attempt: int
+    line: LogLine
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """A stored log line with its number in the home."""
+
+    id: int
+    sub_task: int
+    """Sub-task index."""
+    attempt: int
+    line: LogLine
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which finished and unfinished dags to list: newest first; ``before_id`` 0 starts at the newest."""
+
+    limit: int = 100
+    before_id: int = 0
+    names: tuple[str, ...] = ()
+    settled: bool | None = None
+    oldest_first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InboxEntry:
+    """One attempt as its agent knows it. ``report`` is the last one made, with the lines not yet acknowledged."""
+
+    order: Order | None
+    """None: interrupted before its order was seen."""
+    fence: Fence
+    begun: bool
+    ended: Report | None
+    acknowledged: bool
