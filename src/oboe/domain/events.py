@@ -82,9 +82,12 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Stop what is live and ready nothing more; of one sub-task: only that one, its siblings go on."""
+    """Stop what is live and ready nothing more; of one sub-task: only that one, its siblings go on.
+
+    ``forced``: its leader has it undone, whatever its flags say of cancelling."""
 
     sub_task: int | None = None
+    forced: bool = False
 
 
 @dataclass(frozen=True, slots=True)

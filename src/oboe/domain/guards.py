@@ -67,6 +67,8 @@ def _cancel(dag: Dag, request: Cancel, now: int) -> Refused | None:
         return _flagged(dag, "sub_task_cancel", (dag.plan.node_of[request.sub_task],), lambda flags: flags.cancellable)
     if dag_state(dag) not in (State.READY, State.RUNNING):
         return Refused("cancel.finished", "the dag is not running")
+    if request.forced:
+        return None
     tally = tally_of(dag)
     begun = _nodes(dag, lambda sub_task: sub_task.attempt > 0)
     current = (node for node in range(len(dag.plan.nodes)) if tally.not_done[node] and turn(dag, tally, node))
