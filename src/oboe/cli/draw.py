@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from oboe.cli.dags import FAILED, READY, RUNNING, SUCCEED, DagShown, NodeShown
+from oboe.cli.dags import FAILED, FINISHED, READY, RUNNING, SUCCEED, DagShown, NodeShown
 from oboe.cli.watch import Look
 
 if TYPE_CHECKING:
@@ -98,15 +98,18 @@ class Lines:
         self._dag = (dag.state, dag.operator)
 
     def _show_node(self, index: int, node: NodeShown, look: Look) -> None:
+        """A beginning comes before the node's log lines, an end after them."""
+        if node.state in FINISHED:
+            self._show_logs(node)
         state = (node.state, node.operator)
-        was = self._states.get(node.id, ("PENDING", "RUN"))
-        self._show_logs(node)
-        if state != was:
-            took = duration(node.seconds(look.now)) if node.state in (FAILED, SUCCEED) else ""
+        if state != self._states.get(node.id, ("PENDING", "RUN")):
+            took = duration(node.seconds(look.now)) if node.state in FINISHED else ""
             undo = "undo " if node.operator == "ROLLBACK" and node.state != SUCCEED else ""
             sign = glyph(*state)
             self._say(f"{sign} {index:>2}/{look.dag.stages}  {undo}{node.name:<44} {took:>8}  {' '.join(node.agents)}".rstrip())
         self._states[node.id] = state
+        if node.state not in FINISHED:
+            self._show_logs(node)
 
     def _show_logs(self, node: NodeShown) -> None:
         for each in node.sub_tasks:
