@@ -131,8 +131,8 @@ class Driver(Protocol):
     def dial(self, ip: str, port: int, *, user: str, password: Secret, timeout: float = 5.0, database: str = "") -> Connection[Any]:
         """To any server, over TCP, with the session settings every connection of ours needs."""
 
-    def secure(self, instance: Instance, invited: Sequence[str]) -> None:
-        """First thing after a first start, over the unix socket: who may connect."""
+    def secure(self, instance: Instance, invited: Sequence[str], password: Secret | None = None) -> None:
+        """First thing after a first start, over the unix socket: who may connect. ``password`` is root's, when it has one."""
 
     def set_root_password(self, instance: Instance, old: Secret, new: Secret) -> None:
         """Already ``new`` is fine."""

@@ -13,13 +13,13 @@ __all__ = [
     "Become",
     "Configure",
     "ConfigureAnswer",
-    "FindDag",
     "FollowDag",
     "Invite",
     "LeadDag",
     "Leave",
     "Nothing",
     "SignalDag",
+    "WakeDag",
 ]
 
 
@@ -92,9 +92,7 @@ class SignalDag(msgspec.Struct):
     payload: Any = None
 
 
-class FindDag(msgspec.Struct):
-    """``dag.find``: a dag of your own home, by the id of it, a node or a sub-task."""
+class WakeDag(msgspec.Struct):
+    """``cluster.begin``: a dag was created in the cluster home that you serve; begin it now."""
 
-    kind: str
-    number: int
-    details: bool
+    dag_key: str
