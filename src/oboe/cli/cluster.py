@@ -152,13 +152,14 @@ _DATABASE = {0: "no process", 1: "process, no connection", 2: "restricted", 3: "
 
 
 def _print_cluster(seen: dict[str, Any], statuses: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from oboe.cli.draw import console
 
     of = seen.get("obcluster_info") or {}
     servers = {(each["svr_ip"], each["agent_port"]): each for zone in (of.get("topology") or {}).values() for each in zone}
-    console = Console()
-    console.print(f"{of['name']}  id {of['id']}  version {of['version']}" if of.get("name") else "no cluster yet", highlight=False)
+    out = console()
+    out.print(f"{of['name']}  id {of['id']}  version {of['version']}" if of.get("name") else "no cluster yet")
     table = Table(box=None, pad_edge=False)
     for column in ("agent", "identity", "zone", "database", "sql port", "role", "status", "agent version"):
         table.add_column(column)
@@ -170,7 +171,7 @@ def _print_cluster(seen: dict[str, Any], statuses: dict[str, Any]) -> None:
         where = f"{agent['ip']}:{agent['port']}"
         sql_port = str(server.get("sql_port", ""))
         table.add_row(where, agent["identity"], agent["zone"], database, sql_port, role, str(server.get("status", "")), agent["version"])
-    console.print(table)
+    out.print(table)
 
 
 def _agent(address: Address) -> dict[str, Any]:

@@ -16,9 +16,13 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
-__all__ = ["Drawing", "draw", "duration", "glyph", "node_table"]
+__all__ = ["Drawing", "Lines", "console", "draw", "duration", "glyph", "node_table"]
 
 _GLYPHS = {"PENDING": "·", READY: "○", RUNNING: "▶", FAILED: "✘", SUCCEED: "✔"}
+_CELL_MAX = 48
+"""Widest name or list of agents, in characters."""
+_WIDTH = 200
+"""Width of tables without a terminal, in characters."""
 _STYLES = {"PENDING": "dim", READY: "cyan", RUNNING: "bold cyan", FAILED: "bold red", SUCCEED: "green"}
 
 
@@ -40,6 +44,13 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return ""
     return f"{seconds:.1f} s" if seconds < 100 else f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"
+
+
+def console() -> Console:
+    """Where tables go: as wide as the terminal; wide enough for most log lines where there is none."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else _WIDTH, highlight=False, markup=False)
 
 
 def draw(looks: Iterable[Look], *, as_json: bool) -> Look:
@@ -131,11 +142,10 @@ class Lines:
 @contextmanager
 def _live() -> Iterator[Drawing]:
     """A table that is redrawn in place; when it ends, the last picture stays."""
-    from rich.console import Console
     from rich.live import Live
 
     picture = _Picture()
-    with Live(picture, console=Console(), refresh_per_second=8, transient=False):
+    with Live(picture, console=console(), refresh_per_second=8, transient=False):
         yield picture
 
 
@@ -173,20 +183,22 @@ def _headline(dag: DagShown, now: float) -> list[tuple[str, str]]:
 
 
 def node_table(dag: DagShown, now: float) -> Table:
-    """The nodes of a dag as a Rich table."""
+    """The nodes of a dag as a Rich table. Log lines get the room that is left: they are cut first."""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, padding=(0, 1), show_header=False, expand=False)
-    for justify in ("right", "left", "left", "right", "left"):
-        table.add_column(justify=justify, no_wrap=True, overflow="ellipsis")
-    for index, node in enumerate(dag.nodes, 1):
-        style = _STYLES.get(node.state, "")
-        table.add_row(
-            str(index),
-            Text(f"{glyph(node.state, node.operator)} {node.name}", style=style),
-            Text(" ".join(node.agents), style="dim"),
-            duration(node.seconds(now)),
-            Text(node.last_line, style="red" if node.state == FAILED else "dim"),
-        )
+    rows = [_cells(index, node, now) for index, node in enumerate(dag.nodes, 1)]
+    table = Table(box=None, padding=(0, 1), show_header=False, expand=sys.stdout.isatty())
+    for column in range(4):
+        wide = min(max((len(row[column]) for row in rows), default=1) or 1, _CELL_MAX)
+        table.add_column(width=wide, justify="right" if column in (0, 3) else "left", no_wrap=True, overflow="ellipsis")
+    table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+    for row, node in zip(rows, dag.nodes, strict=True):
+        styles = ("dim", _STYLES.get(node.state, ""), "dim", "", "red" if node.state == FAILED else "dim")
+        table.add_row(*(Text(text, style=style) for text, style in zip(row, styles, strict=True)))
     return table
+
+
+def _cells(index: int, node: NodeShown, now: float) -> tuple[str, ...]:
+    name = f"{glyph(node.state, node.operator)} {node.name}"
+    return (str(index), name, " ".join(node.agents), duration(node.seconds(now)), node.last_line)

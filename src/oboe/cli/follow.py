@@ -69,15 +69,16 @@ def show_preview(session: Session, preview: Any) -> None:
     if session.as_json or not isinstance(preview, Mapping):
         print_json(preview)
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from oboe.cli.draw import console
 
     table = Table(title=f"{preview.get('name', '')}: a dry run, nothing has been touched", title_justify="left", box=None)
     for column in ("", "node", "agents", "detail"):
         table.add_column(column, overflow="fold")
     for each in preview.get("effects") or []:
         table.add_row(each.get("action", ""), each.get("node", ""), "\n".join(each.get("agents") or []), each.get("detail", ""))
-    console = Console()
-    console.print(table)
+    out = console()
+    out.print(table)
     for note in preview.get("notes") or []:
-        console.print(f"  {note}", markup=False, highlight=False)
+        out.print(f"  {note}")

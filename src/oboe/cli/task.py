@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from oboe.cli.client import API, AgentClient
-from oboe.cli.dags import DagShown, read_dag, seconds_of
+from oboe.cli.dags import DagShown, read_dag
 from oboe.cli.failure import AnswerError
 from oboe.cli.follow import follow, require_oboe, show_preview
 from oboe.cli.session import Session, client_command, dry_run_option, print_json, wait_option
@@ -52,10 +52,9 @@ def _all(client: AgentClient) -> dict[str, Any]:
 def _print_dags(dags: list[DagShown]) -> None:
     from datetime import UTC, datetime
 
-    from rich.console import Console
     from rich.table import Table
 
-    from oboe.cli.draw import duration, glyph
+    from oboe.cli.draw import console, duration, glyph
 
     table = Table(box=None, pad_edge=False)
     for column in ("", "id", "name", "stage", "state", "since", "took"):
@@ -64,7 +63,7 @@ def _print_dags(dags: list[DagShown]) -> None:
         since = datetime.fromtimestamp(dag.start, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S") if dag.start else ""
         took = duration(dag.end - dag.start) if dag.finished and dag.end >= dag.start > 0 else ""
         table.add_row(glyph(dag.state, dag.operator), dag.id, dag.name, f"{dag.stage}/{dag.stages}", dag.outcome, since, took)
-    Console().print(table)
+    console().print(table)
 
 
 @task.command()
@@ -72,19 +71,20 @@ def _print_dags(dags: list[DagShown]) -> None:
 @client_command
 def show(session: Session, task_id: str) -> None:
     """Show one dag with its nodes. ID may be `ob` or `agent`: the newest maintenance dag of the cluster or of the agent."""
+    from oboe.cli.watch import Watch
+
     with session.client() as client:
-        answer = client.get(_dag_path(task_id), show_details="true")
+        look = Watch(client, _resolve(client, task_id), settings=session.settings).look()
     if session.as_json:
-        print_json(answer.data)
+        print_json(look.dag.raw)
         return
-    from rich.console import Console
+    from oboe.cli.draw import console, glyph, node_table
 
-    from oboe.cli.draw import glyph, node_table
-
-    dag = read_dag(answer.data)
-    console = Console()
-    console.print(f"{glyph(dag.state, dag.operator)} {dag.name}  {dag.id}  stage {dag.stage}/{dag.stages}  {dag.outcome}", highlight=False)
-    console.print(node_table(dag, seconds_of(answer.timestamp)))
+    dag, out = look.dag, console()
+    out.print(f"{glyph(dag.state, dag.operator)} {dag.name}  {dag.id}  stage {dag.stage}/{dag.stages}  {dag.outcome}")
+    out.print(node_table(dag, look.now))
+    for reason in look.waits:
+        out.print(f"  … waits: {reason}")
 
 
 @task.command()
