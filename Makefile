@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-stop test check lock clean
+.PHONY: help setup demo demo-stop test check docs lock clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -30,11 +30,15 @@ demo-stop: $(STAMP) ## Take a kept demo down
 test: $(STAMP) ## Run the tests
 	$(BIN)/python -m pytest
 
-check: $(STAMP) ## Lint, format, types, layers
+check: $(STAMP) ## Lint, format, types, layers, generated pages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tools.settings_docs --check
+
+docs: $(STAMP) ## Write the pages that are generated from the code
+	$(BIN)/python -m tools.settings_docs
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url $(if $(UPGRADE),--upgrade)
 lock: $(STAMP) ## Write the lock files anew; UPGRADE=1 takes the newest versions

@@ -190,7 +190,7 @@ def _chapter(title: str) -> Iterator[None]:
     print(f"\n{title}", flush=True)
     try:
         yield
-    except OboeError as error:
+    except (OboeError, pymysql.err.MySQLError) as error:
         raise DemoError(f"{title}: {error}") from error
     print(f"  … {time.monotonic() - began:.1f} s", flush=True)
 

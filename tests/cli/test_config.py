@@ -9,6 +9,7 @@ import pytest
 
 from oboe.config import Settings, describe
 from oboe.domain.errors import Refused
+from tools import settings_docs
 
 
 def test_the_environment_is_stronger_than_the_file_and_that_stronger_than_the_default(tmp_path: Path) -> None:
@@ -47,3 +48,7 @@ def test_every_setting_has_a_unit_a_sentence_and_a_default_within_its_bounds() -
     settings = describe()
     assert Settings.of({each.name: each.default for each in settings}, source="defaults") == Settings()
     assert [each.name for each in settings if not each.sentence.endswith(".")] == []
+
+
+def test_the_page_of_settings_is_current() -> None:
+    assert settings_docs.PATH.read_text(encoding="utf-8") == settings_docs.render(), "run `make docs`"

@@ -181,6 +181,8 @@ class AgentClient:
         content = response.read(limit + 1)
         if len(content) > limit:
             raise http.client.HTTPException(f"its answer is longer than {limit} bytes")
+        if response.will_close:
+            self.close()
         return response.status, content
 
     def _answer(self, status: int, content: bytes) -> Answer:
