@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar
 
 from oboe.domain.errors import Refused
 from oboe.domain.messages import Fence, Interrupt, Order, Report, Verdict
-from oboe.domain.model import Dag, Home
+from oboe.domain.model import Dag, Home, Leader
 from oboe.domain.records import AttemptLine, Change, Draft, InboxEntry, LogRecord, Page
-from oboe.domain.values import Address
+from oboe.domain.values import Address, HomeKind
+from oboe.kit.run import Child, ChildStatus
 
 __all__ = [
     "AttemptLine",
     "Change",
+    "Children",
     "Courier",
     "DagStore",
     "Draft",
     "InboxEntry",
     "InboxStore",
+    "Launch",
+    "LeaseRow",
     "LogRecord",
+    "OpenParams",
     "Page",
+    "Running",
 ]
+
+T = TypeVar("T")
 
 
 class DagStore(Protocol):
@@ -88,3 +97,50 @@ class Courier(Protocol):
     def interrupt(self, agent: Address, interrupt: Interrupt) -> None: ...
     def report(self, home: Home, maintainer: Address, report: Report) -> Verdict:
         """To the maintainer named, else to whoever serves that home."""
+
+
+class Children(Protocol):
+    """Dags that steps of this agent lead on others. Every call may raise `Unreachable` or `TryAgain`; all are repeatable."""
+
+    def create(self, agent: Address, playbook: str, params: Any, dag_key: str, leader: Leader) -> Child: ...
+    def tell(self, child: Child, signal: str, payload: Any) -> None: ...
+    def ask(self, child: Child, operator: str) -> None: ...
+    def status(self, child: Child, known_version: int, timeout: float) -> ChildStatus:
+        """Answers when its version is past ``known_version``, at the latest after ``timeout`` seconds."""
+
+
+class LeaseRow(Protocol):
+    """The row in the cluster store that says who maintains it, by the store's own clock. May raise `TryAgain`, `Unreachable`."""
+
+    def take(self, agent: Address, ttl: float) -> int | None:
+        """The new epoch if the lease was free, expired or already this agent's own; else None."""
+
+    def renew(self, agent: Address, epoch: int, ttl: float) -> bool:
+        """False: somebody else holds it, or another epoch has begun."""
+
+    def holder(self) -> tuple[Address, int, float] | None:
+        """Who holds it, in which epoch, for how many seconds more (negative: expired)."""
+
+
+class OpenParams(Protocol):
+    """Reads a dag's params as a typed value; sealed secrets are opened with the key of that kind of home."""
+
+    def __call__(self, home: HomeKind, kind: type[T], params: Mapping[str, Any]) -> T: ...
+
+
+class Running(Protocol):
+    """A command in its own session, whose output and end are files of a directory."""
+
+    def wait(self, timeout: float) -> int | None:
+        """Exit status (negative: signal), or None when it goes on."""
+
+    def end(self) -> None:
+        """End the whole process group and wait until it is gone."""
+
+
+class Launch(Protocol):
+    """Starts a command, or adopts the one that the directory already has on record (`oboe.hosts.process.launch`)."""
+
+    def __call__(
+        self, command: Sequence[str], *, directory: Path, env: Mapping[str, str] | None, cwd: Path | None, stdin: bytes
+    ) -> Running: ...

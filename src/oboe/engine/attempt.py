@@ -1,0 +1,405 @@
+"""One attempt from the inside: the `Run` that a step sees, and how what the step does becomes an outcome."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from oboe.domain.errors import Bug, Interrupted, OboeError, StepFailed
+from oboe.domain.messages import Level, LogLine, Order, Phase, Report
+from oboe.domain.model import Leader
+from oboe.domain.values import SECOND, Address, Operator, Stopping
+from oboe.engine import following
+from oboe.engine.leftovers import attempt_directory
+from oboe.engine.limits import Limits
+from oboe.engine.ports import Children, Launch, OpenParams, Running
+from oboe.engine.transcript import Transcript, Waiting
+from oboe.kit.registry import Registry
+from oboe.kit.run import Child, ChildStatus, Completed
+from oboe.kit.step import Step
+
+__all__ = ["STOPPED_TEXTS", "Attempt", "Suspended", "Tools"]
+
+T = TypeVar("T")
+
+STOPPED_TEXTS = {Stopping.ASKED: "sub task cancelled", Stopping.TIMEOUT: "sub task timeout"}
+"""The lines of OBShell's engine (`obshell-wire.md` §2.1.3)."""
+
+_LOOK_SECONDS = 0.1
+"""How long a command's wait lasts before it looks whether it was told to stop."""
+
+_log = logging.getLogger(__name__)
+
+
+class Suspended(BaseException):
+    """The agent stops: leave the step as it is, and its commands alone, for the next life. No step catches it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What every attempt on this agent shares."""
+
+    here: Address
+    registry: Registry
+    services: Mapping[type[Any], Any]
+    children: Children
+    open_params: OpenParams
+    launch: Launch
+    end_recorded: Callable[[Path], None]
+    """Ends the process group of the command that a directory has on record, and waits until it is gone."""
+    work_root: Path
+    limits: Limits
+    clock: Callable[[], int]
+
+
+class Attempt:
+    """Implements `oboe.kit.run.Run`. One thread runs the step; others interrupt it, tell it signals, collect its lines."""
+
+    def __init__(
+        self, order: Order, tools: Tools, sink: Callable[[Report], None], notice: Callable[[Attempt], None], *, resumed: bool = False
+    ) -> None:
+        self.order = order
+        self.fence = order.fence
+        self.ended = False
+        self.released = False
+        """Its slot was given back."""
+        self.given_up = False
+        """Its worker no longer counts: it ignored an interrupt."""
+        self._tools = tools
+        self._sink = sink
+        self._resumed = resumed
+        self._changed = threading.Condition()
+        self._cause: Stopping | None = None
+        self._suspended = False
+        self._signals: Mapping[str, Any] = order.signals
+        self._calls = 0
+        self._running: Running | None = None
+        # A resumed attempt does not know how far its earlier life had counted; microseconds are always further.
+        seq = tools.clock() // 1000 if resumed else 0
+        limits = tools.limits
+        self.transcript = Transcript(tools.clock, lambda: notice(self), seq=seq, lines_max=limits.lines_max, text_max=limits.line_chars_max)
+
+    # Facts
+
+    @property
+    def dag_key(self) -> str:
+        return self.fence.dag_key
+
+    @property
+    def dag_id(self) -> int:
+        return self.order.dag_id
+
+    @property
+    def agent(self) -> Address:
+        return self.order.agent
+
+    @property
+    def here(self) -> Address:
+        return self._tools.here
+
+    @property
+    def attempt(self) -> int:
+        return self.fence.attempt
+
+    @property
+    def resumed(self) -> bool:
+        return self._resumed
+
+    @property
+    def rolling_back(self) -> bool:
+        return self.order.operator is Operator.ROLLBACK
+
+    @property
+    def args(self) -> Mapping[str, Any]:
+        return self.order.args
+
+    @property
+    def work_dir(self) -> Path:
+        path = self._tools.work_root / self.dag_key
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return path
+
+    def params(self, kind: type[T]) -> T:
+        return self._tools.open_params(self.order.home.kind, kind, self.order.params)
+
+    def use(self, port: type[T]) -> T:
+        try:
+            return cast(T, self._tools.services[port])
+        except KeyError:
+            raise Bug("run.no_service", f"this agent has no service {port.__name__}") from None
+
+    def result(self, node: str) -> Any:
+        return self.order.results.get(node)
+
+    @property
+    def own_result(self) -> Any:
+        return self.order.own_result
+
+    # Telling
+
+    def log(self, text: str) -> None:
+        self.transcript.write(Level.INFO, text)
+        self.check()
+
+    def warn(self, text: str) -> None:
+        self.transcript.write(Level.WARN, text)
+        self.check()
+
+    def error(self, text: str, *, code: str = "") -> None:
+        self.transcript.write(Level.ERROR, text, code)
+        self.check()
+
+    def progress(self, done: float, total: float, unit: str) -> None:
+        self.note(progress={"done": done, "total": total, "unit": unit})
+
+    def note(self, **additional: Any) -> None:
+        self.transcript.note(additional)
+        self.check()
+
+    # Waiting
+
+    def check(self) -> None:
+        if self._suspended:
+            raise Suspended
+        if self._cause is not None:
+            raise Interrupted(self._cause.name.lower())
+
+    def wait_until(self, ready: Callable[[], T | None], *, why: str | Callable[[], str], timeout: float, every: float = 0.5) -> T:
+        since, deadline, tries = self._tools.clock(), time.monotonic() + timeout, 0
+        try:
+            while True:
+                self.check()
+                tries += 1
+                found = ready()
+                if found:
+                    return found
+                text = why() if callable(why) else why
+                self.transcript.waiting = Waiting(text, since, since + int(timeout * SECOND), tries)
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise StepFailed("wait.timeout", f"gave up after {timeout:g} s and {tries} tries: {text}")
+                self._pause(min(every, left))
+        finally:
+            self.transcript.waiting = None
+
+    def wait_for(self, signal: str, *, timeout: float) -> Any:
+        since, deadline = self._tools.clock(), time.monotonic() + timeout
+        self.transcript.waiting = Waiting(f"the signal {signal!r}", since, since + int(timeout * SECOND), 1)
+        try:
+            while signal not in self._signals:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise StepFailed("wait.timeout", f"gave up after {timeout:g} s: nobody gave the signal {signal!r}")
+                with self._changed:
+                    if signal not in self._signals:
+                        self.check()
+                        self._changed.wait(left)
+                self.check()
+            return self._signals[signal]
+        finally:
+            self.transcript.waiting = None
+
+    def _pause(self, seconds: float) -> None:
+        """Sleep, until told to stop."""
+        with self._changed:
+            self._changed.wait_for(self.told, seconds)
+        self.check()
+
+    def told(self) -> bool:
+        """To stop, or to leave things as they are."""
+        return self._suspended or self._cause is not None
+
+    # Commands
+
+    def call(
+        self,
+        command: Sequence[str],
+        *,
+        timeout: float,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        stdin: bytes = b"",
+    ) -> Completed:
+        self.check()
+        self._calls += 1
+        directory = attempt_directory(self._tools.work_root, self.fence) / f"call-{self._calls}"
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        running = self._running = self._tools.launch(command, directory=directory, env=env, cwd=cwd, stdin=stdin)
+        since, deadline = self._tools.clock(), time.monotonic() + timeout
+        self.transcript.waiting = Waiting(f"the command {command[0]}", since, since + int(timeout * SECOND), 1)
+        try:
+            while (status := running.wait(min(_LOOK_SECONDS, max(0.0, deadline - time.monotonic())))) is None:
+                self.check()
+                if time.monotonic() >= deadline:
+                    raise StepFailed("call.timeout", f"{command[0]} was ended after {timeout:g} s")
+        except Suspended:
+            raise
+        except BaseException:
+            running.end()
+            raise
+        finally:
+            self.transcript.waiting = None
+            self._running = None
+        size = self._tools.limits.output_chars_max
+        return Completed(status, _tail(directory / "stdout", size), _tail(directory / "stderr", size))
+
+    # Other agents
+
+    def lead(self, agent: Address, playbook: str, params: Any, *, name: str) -> Child:
+        leader = Leader(self.order.home.kind, self.dag_key, self.order.maintainer)
+        key = following.child_key(self.fence, name)
+        return self._reach(agent, lambda: self._tools.children.create(agent, playbook, params, key, leader))
+
+    def tell(self, child: Child, signal: str, payload: Any = None) -> None:
+        self._reach(child.agent, lambda: self._tools.children.tell(child, signal, payload))
+
+    def ask(self, child: Child, operator: str) -> None:
+        self._reach(child.agent, lambda: self._tools.children.ask(child, operator))
+
+    def watch(self, child: Child, until: Callable[[ChildStatus], T | None], *, why: str, timeout: float) -> T:
+        return following.watch(self, self._tools.children, child, until, why=why, timeout=timeout)
+
+    def _reach(self, agent: Address, action: Callable[[], T]) -> T:
+        return following.reach(action, pause=self._pause, told=self.told, agent=agent)
+
+    # From other threads
+
+    @property
+    def cause(self) -> Stopping | None:
+        """Why it was told to stop; None: it was not."""
+        return self._cause
+
+    @property
+    def changed(self) -> threading.Condition:
+        """Notified when it is told something."""
+        return self._changed
+
+    def interrupt(self, cause: Stopping) -> None:
+        """Tell the step to stop; it hears at its next wait, call or line."""
+        with self._changed:
+            if self._cause is not Stopping.ASKED:
+                self._cause = cause
+            self._changed.notify_all()
+
+    def suspend(self) -> None:
+        """Leave the step where it is; no outcome is reported."""
+        with self._changed:
+            self._suspended = True
+            self._changed.notify_all()
+
+    def signalled(self, signals: Mapping[str, Any]) -> None:
+        with self._changed:
+            self._signals = {**self._signals, **signals}
+            self._changed.notify_all()
+
+    def kill(self) -> None:
+        """End the process group of the command it waits for."""
+        running = self._running
+        if running is not None:
+            running.end()
+
+    def show(self) -> None:
+        """Report what it has written since the last time, if anything."""
+
+        def take(lines: tuple[LogLine, ...], additional: dict[str, Any] | None) -> None:
+            if not self.ended:
+                self._sink(self._report(Phase.SHOWN, lines, additional))
+
+        self.transcript.hand_over(take, always=False)
+
+    # Carrying out
+
+    def carry_out(self, release: Callable[[], None]) -> None:
+        """Run the step to its end and report the outcome; ``release`` is called just before the report."""
+        try:
+            ok, result = self._run_step()
+        except Suspended:
+            release()
+            return
+
+        def take(lines: tuple[LogLine, ...], additional: dict[str, Any] | None) -> None:
+            self.ended = True
+            release()
+            self._sink(self._report(Phase.ENDED, lines, additional, ok=ok, result=result))
+
+        self.transcript.hand_over(take, always=True)
+
+    def _run_step(self) -> tuple[bool, Any]:
+        step: Step | None = None
+        try:
+            step = self._tools.registry.step(self.order.step)()
+            if self.order.operator is Operator.ROLLBACK:
+                undo = getattr(step, "rollback", None)
+                return True, self._plain(undo(self) if undo is not None else None)
+            return True, self._plain(step.run(self))
+        except Interrupted:
+            self._was_stopped(step)
+        except OboeError as error:
+            self.transcript.write(Level.ERROR, str(error), error.code)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a step may raise anything; this is where its thread's work ends
+            _log.exception("step %s of dag %s failed", self.order.step, self.dag_key)
+            reason = (str(error).strip().splitlines() or [""])[0]
+            text = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
+            self.transcript.write(Level.ERROR, text, "step.crashed")
+        return False, None
+
+    def _was_stopped(self, step: Step | None) -> None:
+        """The line that says so, and the step's own word on a cancel. A timeout was written down by the home that saw it."""
+        cause, self._cause = self._cause, None
+        if cause is not Stopping.TIMEOUT:
+            self.transcript.write(Level.INFO, STOPPED_TEXTS[Stopping.ASKED])
+            cancelled = getattr(step, "cancelled", None)
+            if cancelled is not None:
+                try:
+                    cancelled(self)
+                except Interrupted:
+                    pass
+                except Exception as error:  # noqa: BLE001 - the outcome is known already; this is told, not obeyed
+                    _log.exception("after the cancel of step %s of dag %s", self.order.step, self.dag_key)
+                    self.transcript.write(Level.WARN, f"after the cancel: {error}")
+
+    def _plain(self, result: Any) -> Any:
+        """A step's result as JSON-able builtins; `StepFailed` says what cannot be kept."""
+        if result is None:
+            return None
+        try:
+            plain = msgspec.to_builtins(result)
+            size = len(msgspec.json.encode(plain))
+        except (TypeError, ValueError, NotImplementedError) as error:
+            raise StepFailed("result.not_plain", f"the result cannot be kept: {error}") from error
+        if size > self._tools.limits.result_bytes_max:
+            raise StepFailed("result.too_large", f"the result has {size} bytes, more than {self._tools.limits.result_bytes_max}")
+        return plain
+
+    def _report(
+        self, phase: Phase, lines: tuple[LogLine, ...], additional: dict[str, Any] | None, *, ok: bool = True, result: Any = None
+    ) -> Report:
+        return Report(
+            fence=self.fence,
+            operator=self.order.operator,
+            agent=self._tools.here,
+            phase=phase,
+            at=self._tools.clock(),
+            ok=ok,
+            result=result,
+            additional=additional,
+            lines=lines,
+        )
+
+
+def _tail(path: Path, chars_max: int) -> str:
+    """The end of a command's output; an absent file is empty output."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - chars_max))
+            return file.read().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""

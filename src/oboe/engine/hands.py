@@ -1,0 +1,189 @@
+"""What a scheduler does once a turn is durable: begin sub-tasks on workers of this process, send orders and interrupts to other agents.
+
+Invariants: a sub-task waits here for a worker only while it is READY (or RUNNING, left by an earlier life of this agent); an attempt
+begins only after the turn in which it became RUNNING was saved, and only when no other attempt of its sub-task is known to the executor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from oboe.domain import events, fold
+from oboe.domain.messages import Fence, Interrupt, Level, LogLine, Order, Phase, Report
+from oboe.domain.model import Dag
+from oboe.domain.values import Address, HomeKind, Operator, State, Stopping
+from oboe.engine.attempt import STOPPED_TEXTS
+from oboe.engine.executor import Executor
+from oboe.engine.orders import fence_of, interrupt_of, order_of
+from oboe.engine.turn import Case
+
+__all__ = ["INTERRUPTED_CODE", "INTERRUPTED_TEXT", "Hands", "Outward", "end_report"]
+
+INTERRUPTED_CODE = "sub_task.interrupted"
+INTERRUPTED_TEXT = "sub task was interrupted unexpectedly: its agent restarted, and it may not run again by itself"
+
+
+class Outward(Protocol):
+    """Delivers to other agents, sooner or later, without making anybody wait."""
+
+    def order(self, agent: Address, order: Order) -> None: ...
+    def interrupt(self, agent: Address, interrupt: Interrupt) -> None: ...
+
+
+def end_report(fence: Fence, operator: Operator, *, agent: Address, at: int, line: LogLine | None) -> Report:
+    """The outcome of an attempt that never began, or that nobody carries out any more."""
+    return Report(fence=fence, operator=operator, agent=agent, phase=Phase.ENDED, at=at, ok=False, lines=(line,) if line else ())
+
+
+def stop_line(cause: Stopping, at: int) -> LogLine | None:
+    """The line for an attempt that was stopped; a timeout was written down by the home that saw it."""
+    return LogLine(at // 1000, at, Level.INFO, STOPPED_TEXTS[cause]) if cause is Stopping.ASKED else None
+
+
+class Hands:
+    """For one home. Used on its scheduler's thread only."""
+
+    def __init__(self, outward: Outward, executor: Executor, *, here: Address, clock: Callable[[], int]) -> None:
+        self._outward = outward
+        self._executor = executor
+        self._here = here
+        self._clock = clock
+        self._waiting: dict[tuple[str, int], None] = {}
+        """Sub-tasks that want a worker of this process, the longest waiting first."""
+        self._post: Callable[[Report], None] = lambda report: None
+        self._poke: Callable[[], None] = lambda: None
+
+    def attach(self, post: Callable[[Report], None], poke: Callable[[], None]) -> None:
+        """Where reports go, and whom to tell that a worker is free."""
+        self._post, self._poke = post, poke
+
+    @property
+    def waiting(self) -> int:
+        """Sub-tasks that wait for a worker."""
+        return len(self._waiting)
+
+    def forget(self, fence: Fence) -> None:
+        """Its end was reported and is being taken up."""
+        self._executor.forget(fence)
+
+    # Before the save
+
+    def begin(self, cases: dict[str, Case], case_of: Callable[[str], Case | None], *, now: int, epoch: int) -> None:
+        """Find workers for what is READY here, and have it RUNNING in the same commit."""
+        for case in cases.values():
+            for effect in case.effects:
+                if type(effect) is events.Dispatch and case.after is not None and self._mine(case.after, effect.sub_task):
+                    self._waiting[(case.key, effect.sub_task)] = None
+        if not self._waiting:
+            return
+        wanted = self._wanted(cases, case_of)
+        granted = self._executor.reserve(len(wanted), starved=self._poke) if wanted else 0
+        begun: dict[str, list[int]] = {}
+        for case, index in wanted[:granted]:
+            del self._waiting[(case.key, index)]
+            cases[case.key] = case
+            assert case.after is not None
+            if case.after.sub_tasks[index].state is State.READY:
+                begun.setdefault(case.key, []).append(index)
+            else:
+                case.resumed.append(index)
+        for key, indices in begun.items():
+            cases[key].begin(indices, now=now, here=self._here, epoch=epoch)
+
+    def _wanted(self, cases: dict[str, Case], case_of: Callable[[str], Case | None]) -> list[tuple[Case, int]]:
+        """Those that could begin now, as far as there may be workers; what wants none any more is dropped."""
+        most = self._executor.free + 1
+        wanted: list[tuple[Case, int]] = []
+        opened: dict[str, Case | None] = {}
+        for key, index in tuple(self._waiting):
+            if len(wanted) >= most:
+                break
+            case = cases.get(key)
+            if case is None:
+                if key not in opened:
+                    opened[key] = case_of(key)
+                case = opened[key]
+            dag = None if case is None else case.after
+            if case is None or dag is None or not dag.sub_tasks[index].live or dag.sub_tasks[index].stopping:
+                del self._waiting[(key, index)]
+                continue
+            known = self._executor.knows(key, index)
+            if known == fence_of(dag, index):
+                del self._waiting[(key, index)]
+            elif known is None and self._may_go_on(case, dag, index):
+                wanted.append((case, index))
+        return wanted
+
+    def _may_go_on(self, case: Case, dag: Dag, index: int) -> bool:
+        """Of what an earlier life of this agent left RUNNING only what is resumable begins again; the rest is ended and FAILED."""
+        if dag.sub_tasks[index].state is State.READY or dag.plan.nodes[dag.plan.node_of[index]].flags.resumable:
+            return True
+        del self._waiting[(case.key, index)]
+        case.buried.append(index)
+        return False
+
+    def withdraw(self, cases: Iterable[Case]) -> None:
+        """The save failed: what would have begun waits on."""
+        count = 0
+        for case in cases:
+            for index in (*case.started, *case.resumed):
+                self._waiting[(case.key, index)] = None
+                count += 1
+            case.started, case.resumed = [], []
+        if count:
+            self._executor.give_back(count)
+
+    # After the save
+
+    def carry_out(self, case: Case) -> None:
+        dag = case.after
+        assert dag is not None
+        if dag.signals is not case.before.signals and dag.home.kind is HomeKind.AGENT:  # type: ignore[union-attr]
+            self._executor.signalled(dag.key, dag.signals)
+        for index in case.started:
+            self._executor.start(order_of(dag, index, maintainer=self._here, local=True), self._post)
+        for index in case.resumed:
+            self._executor.start(order_of(dag, index, maintainer=self._here, local=True), self._post, resumed=True)
+        for index in case.buried:
+            self._bury(dag, index, LogLine(self._clock() // 1000, self._clock(), Level.ERROR, INTERRUPTED_TEXT, INTERRUPTED_CODE))
+        for effect in case.effects:
+            if type(effect) is events.Dispatch:
+                self._dispatch(dag, effect.sub_task)
+            elif type(effect) is events.Interrupt:
+                self._interrupt(dag, effect.sub_task, effect.cause)
+
+    def _mine(self, dag: Dag, index: int) -> bool:
+        """Carried out by this very process from the dag's own row. Dags of the cluster go through the inbox, wherever they run."""
+        return dag.home.kind is HomeKind.AGENT and fold.executor(dag, index) == self._here
+
+    def _dispatch(self, dag: Dag, index: int) -> None:
+        sub_task = dag.sub_tasks[index]
+        if self._mine(dag, index) or not sub_task.live or sub_task.stopping:
+            return
+        agent = fold.executor(dag, index)
+        if agent is not None:
+            self._outward.order(agent, order_of(dag, index, maintainer=self._here))
+
+    def _interrupt(self, dag: Dag, index: int, cause: Stopping) -> None:
+        sub_task = dag.sub_tasks[index]
+        if not (sub_task.unconfirmed or (sub_task.live and sub_task.stopping)):
+            return
+        if not self._mine(dag, index):
+            agent = fold.executor(dag, index)
+            if agent is not None:
+                self._outward.interrupt(agent, interrupt_of(dag, index, cause, maintainer=self._here))
+            return
+        fence = fence_of(dag, index)
+        if self._executor.interrupt(fence, cause):
+            return
+        line = stop_line(cause, self._clock())
+        if sub_task.state is State.READY:
+            self._post(end_report(fence, sub_task.operator, agent=self._here, at=self._clock(), line=line))
+        else:
+            self._bury(dag, index, line)
+
+    def _bury(self, dag: Dag, index: int, line: LogLine | None) -> None:
+        """End what is left of it, and only then report its end."""
+        fence, operator = fence_of(dag, index), dag.sub_tasks[index].operator
+        self._executor.bury(fence, lambda: self._post(end_report(fence, operator, agent=self._here, at=self._clock(), line=line)))

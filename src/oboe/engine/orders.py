@@ -1,0 +1,104 @@
+"""Orders and interrupts as a home writes them, from the dag as it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from oboe.domain.messages import Fence, Interrupt, Order
+from oboe.domain.model import Dag
+from oboe.domain.values import Address, Operator, Stopping
+
+__all__ = ["fence_of", "interrupt_of", "order_of", "results_for"]
+
+
+def fence_of(dag: Dag, index: int) -> Fence:
+    """Names the current attempt of that sub-task."""
+    sub_task = dag.sub_tasks[index]
+    return Fence(dag.key, index, sub_task.epoch, sub_task.attempt)
+
+
+def order_of(dag: Dag, index: int, *, maintainer: Address, local: bool = False) -> Order:
+    """The order for the current attempt. ``local``: results are looked up when asked, because no message is made of it."""
+    sub_task = dag.sub_tasks[index]
+    node = dag.plan.node_of[index]
+    planned = dag.plan.nodes[node]
+    undo = sub_task.operator is Operator.ROLLBACK
+    return Order(
+        fence=Fence(dag.key, index, sub_task.epoch, sub_task.attempt),
+        operator=sub_task.operator,
+        home=dag.home,
+        maintainer=maintainer,
+        dag_id=dag.id,
+        dag_name=dag.name,
+        node=node,
+        name=planned.name,
+        step=planned.step,
+        agent=sub_task.agent or maintainer,
+        resumable=planned.flags.resumable,
+        timeout=planned.timeout,
+        params=dag.params,
+        args=planned.args,
+        results=_Results(dag, node) if local else results_for(dag, node),
+        own_result=sub_task.result if undo else None,
+        signals=dag.signals,
+    )
+
+
+def interrupt_of(dag: Dag, index: int, cause: Stopping, *, maintainer: Address) -> Interrupt:
+    return Interrupt(fence_of(dag, index), cause, maintainer, dag.sub_tasks[index].operator)
+
+
+def results_for(dag: Dag, node: int) -> dict[str, Any]:
+    """Node name → what it returned, of all nodes upstream that returned anything; of nodes with one name, the last in plan order."""
+    found: dict[str, Any] = {}
+    for parent in sorted(_upstream(dag, node)):
+        value = _result_of(dag, parent)
+        if value is not None:
+            found[dag.plan.nodes[parent].name] = value
+    return found
+
+
+def _upstream(dag: Dag, node: int) -> set[int]:
+    """Every node that this one stands on."""
+    seen: set[int] = set()
+    todo = list(dag.plan.nodes[node].upstream)
+    while todo:
+        parent = todo.pop()
+        if parent not in seen:
+            seen.add(parent)
+            todo.extend(dag.plan.nodes[parent].upstream)
+    return seen
+
+
+def _result_of(dag: Dag, node: int) -> Any:
+    """One value, or a list in sub-task order; None when there is nothing."""
+    values = [dag.sub_tasks[index].result for index in dag.plan.sub_tasks_of(node)]
+    if all(value is None for value in values):
+        return None
+    return values[0] if len(values) == 1 else values
+
+
+class _Results(Mapping[str, Any]):
+    """`results_for`, made when first looked at."""
+
+    __slots__ = ("_dag", "_found", "_node")
+
+    def __init__(self, dag: Dag, node: int) -> None:
+        self._dag = dag
+        self._node = node
+        self._found: dict[str, Any] | None = None
+
+    def _all(self) -> dict[str, Any]:
+        if self._found is None:
+            self._found = results_for(self._dag, self._node)
+        return self._found
+
+    def __getitem__(self, name: str) -> Any:
+        return self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())

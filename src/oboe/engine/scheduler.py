@@ -1,0 +1,386 @@
+"""Advances the dags of one home: one thread, woken by reports, requests, signals and timers, never by a tick.
+
+A turn takes everything that is queued, advances each dag once, saves all of it in one group commit, and only then carries out what
+follows. So nothing is answered, dispatched or begun that is not durable. For an agent home, sub-tasks that a free worker of this process
+can take are RUNNING in the same commit that made them READY: the dag's own row is their inbox.
+
+Invariants: only this thread changes a dag of the home (while it serves it); what could not be saved is tried again before anything newer
+of the same dag; a dag that cannot be advanced is set aside with its reason and stops no other.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from queue import Empty, SimpleQueue
+from typing import TypeVar
+
+from oboe.domain import events, fold
+from oboe.domain.errors import Bug, OboeError, Refused, TryAgain
+from oboe.domain.messages import Phase, Report, Verdict
+from oboe.domain.model import Dag
+from oboe.domain.values import SECOND, Address, State
+from oboe.engine.hands import Hands
+from oboe.engine.limits import Limits
+from oboe.engine.live import Listener, Live
+from oboe.engine.ports import Change, DagStore, Draft
+from oboe.engine.turn import Asked, Born, Case, Item, Told, Woken, gather
+
+__all__ = ["Scheduler"]
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+class Scheduler:
+    """One home that this agent serves. Thread-safe from outside."""
+
+    def __init__(
+        self, store: DagStore, hands: Hands, *, here: Address, limits: Limits, epoch: int = 1, clock: Callable[[], int] = time.time_ns
+    ) -> None:
+        self.store = store
+        self.epoch = epoch
+        self._hands = hands
+        self._here = here
+        self._limits = limits
+        self._clock = clock
+        self._queue: SimpleQueue[Item | None] = SimpleQueue()
+        self._live = Live()
+        self._carried: list[Item] = []
+        """What could not be saved; goes first into the next turn."""
+        self._tries = 0
+        self._resume_at = 0.0
+        self._net_at = 0.0
+        self._aside: dict[str, str] = {}
+        self._trouble = ""
+        self._closing = False
+        self._thread = threading.Thread(target=self._serve, name="scheduler", daemon=True)
+        hands.attach(self.post, self._poke)
+
+    # From outside
+
+    def start(self) -> None:
+        """Take up what is not settled, and serve. Never raises: a store that is away is tried again."""
+        self._net_at = time.monotonic()
+        self._thread.start()
+
+    def stop(self, timeout: float) -> None:
+        """Finish what is queued, then end."""
+        self._closing = True
+        self._queue.put(None)
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+
+    def submit(self, draft: Draft) -> Dag:
+        """Create the dag in the home, durably, and have it begun. `Refused` ``maintenance.held``; `TryAgain`."""
+        dag = self.store.create(draft)
+        self._queue.put(Born(dag))
+        return dag
+
+    def ask(self, key: str, event: events.Request, timeout: float = 10.0) -> Dag:
+        """Ask something of a dag; the dag as it is durable now. `Refused`, or `TryAgain` when that could not be had in time."""
+        granted: Future[Dag] = Future()
+        self._admit(Asked(key, event, granted))
+        return _outcome(granted, timeout)
+
+    def signal(self, key: str, name: str, payload: object = None, timeout: float = 10.0) -> Dag:
+        """Give a dag a signal; durable when answered, and once however often it is given."""
+        return self.ask(key, events.Signalled(name, payload), timeout)
+
+    def report(self, report: Report, timeout: float = 10.0) -> Verdict:
+        """Hear an agent's report; durable when answered."""
+        heard: Future[Verdict] = Future()
+        self._admit(Told(report, heard))
+        return _outcome(heard, timeout)
+
+    def post(self, report: Report) -> None:
+        """A report of a worker of this very process, which waits for no answer."""
+        self._queue.put(report)
+
+    def _poke(self) -> None:
+        self._queue.put(None)
+
+    def nudge(self, key: str) -> None:
+        """Have a look at that dag."""
+        self._queue.put(Woken(key))
+
+    def get(self, key: str) -> Dag | None:
+        """As it was last saved; from memory if it is live, else from the store."""
+        return self._live.dags.get(key) or self.store.load(key)
+
+    def wait_version(self, key: str, known_version: int, timeout: float) -> Dag | None:
+        """The dag once its version is past ``known_version``, after ``timeout`` seconds as it stands; None: there is none."""
+        return self._live.wait_version(key, known_version, timeout, self.store.load)
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Hear of every change; the answer ends it."""
+        return self._live.listen(listener)
+
+    @property
+    def trouble(self) -> str:
+        """Why the store could not be written when it was last tried; empty when it could."""
+        return self._trouble
+
+    @property
+    def set_aside(self) -> dict[str, str]:
+        """Dags that cannot be advanced, with the reason."""
+        return dict(self._aside)
+
+    @property
+    def live_count(self) -> int:
+        return len(self._live.dags)
+
+    def _admit(self, item: Item) -> None:
+        if self._closing:
+            raise TryAgain("engine.stopping", "this agent stops serving that home")
+        if self._queue.qsize() > self._limits.queue_max:
+            raise TryAgain("engine.busy", "too much is waiting for the scheduler", after_seconds=1)
+        self._queue.put(item)
+
+    # The thread
+
+    def _serve(self) -> None:
+        while True:
+            items = self._collect()
+            if items is None:
+                break
+            try:
+                self._turn(items)
+            except TryAgain as error:
+                self._back_off(items, error)
+            except Exception as error:  # noqa: BLE001 - a turn must not end the thread; the dags' own errors are met further down
+                _log.exception("a turn failed")
+                self._back_off(items, TryAgain("engine.turn_failed", f"{type(error).__name__}: {error}"))
+        for item in self._carried:
+            _fail(item, TryAgain("engine.stopping", "this agent stops serving that home"))
+
+    def _collect(self) -> list[Item] | None:
+        """What there is to do, as soon as there is anything; None: the end."""
+        items: list[Item] = []
+        queue = self._queue
+        while True:
+            try:
+                first = queue.get(timeout=self._patience())
+                if first is not None:
+                    items.append(first)
+                while len(items) < self._limits.batch_max:
+                    item = queue.get_nowait()
+                    if item is not None:
+                        items.append(item)
+            except Empty:
+                pass
+            if self._closing and not items and queue.empty():
+                return None
+            if time.monotonic() < self._resume_at:
+                self._carried += items
+                items = []
+                continue
+            if self._carried:
+                items, self._carried = self._carried + items, []
+            items.extend(Woken(key) for key in self._live.due(self._clock()))
+            if time.monotonic() >= self._net_at:
+                items.extend(self._net())
+            return items
+
+    def _patience(self) -> float:
+        """Seconds until something is due by time alone."""
+        now = time.monotonic()
+        if now < self._resume_at:
+            return self._resume_at - now
+        if self._carried:
+            return 0.0
+        wait = self._net_at - now
+        timer = self._live.next_time
+        if timer:
+            wait = min(wait, (timer - self._clock()) / SECOND)
+        return max(0.0, wait)
+
+    def _net(self) -> list[Item]:
+        """The safety net: what the home has open, in case an effect or a message was lost. At the start it finds everything."""
+        self._net_at = time.monotonic() + self._limits.safety_net_seconds
+        try:
+            dags = self.store.unsettled()
+        except TryAgain as error:
+            self._trouble = error.message
+            self._net_at = time.monotonic() + self._limits.backoff_seconds_max / 2
+            return []
+        found: list[Item] = []
+        for dag in dags:
+            known = self._live.dags.get(dag.key)
+            if known is not None and known.version < dag.version:
+                self._live.drop(dag.key)
+                known = None
+            found.append(Woken(dag.key) if known else Born(dag))
+        return found
+
+    def _back_off(self, items: list[Item], error: TryAgain) -> None:
+        """Keep what came in, and wait a while."""
+        self._trouble = error.message
+        self._tries += 1
+        limits = self._limits
+        pause = min(limits.backoff_seconds_max, limits.backoff_seconds_min * 2 ** min(self._tries, 16))
+        self._resume_at = time.monotonic() + pause
+        self._carried = [item for item in items if not _given_up(item)]
+        if self._closing:
+            for item in self._carried:
+                _fail(item, error)
+            self._carried = []
+
+    # A turn
+
+    def _turn(self, items: Iterable[Item]) -> None:
+        if not items and not self._hands.waiting:
+            return
+        cases = gather(items)
+        for tries in range(self._limits.stale_tries_max):
+            ready = self._open(cases, fresh=tries > 0)
+            stale = self._save(ready)
+            if not stale:
+                break
+            cases = {case.key: case for case in stale}
+        else:
+            self._carry_stale(cases)
+            return
+        self._tries, self._resume_at, self._trouble = 0, 0.0, ""
+
+    def _carry_stale(self, cases: dict[str, Case]) -> None:
+        """They keep being changed elsewhere; the others of this turn are saved."""
+        items = [item for case in cases.values() for item in (*case.items, Woken(case.key))]
+        self._back_off(items, TryAgain("store.stale", f"{len(cases)} dags are being changed elsewhere"))
+
+    def _open(self, cases: dict[str, Case], *, fresh: bool) -> dict[str, Case]:
+        """Load and advance; those that can be saved."""
+        now = self._clock()
+        ready: dict[str, Case] = {}
+        for case in cases.values():
+            for report, _ in case.told:
+                if report.phase is Phase.ENDED:
+                    self._hands.forget(report.fence)
+            if case.key in self._aside:
+                self._refuse(case, TryAgain("dag.set_aside", self._aside[case.key], after_seconds=60))
+                continue
+            if fresh:
+                self._live.drop(case.key)
+            dag = self._live.dags.get(case.key) or (None if fresh else case.born) or self.store.load(case.key)
+            if dag is None:
+                self._unknown(case)
+                continue
+            case.open(dag)
+            case.wake = case.wake or fresh
+            try:
+                case.decide(now=now, here=self._here, epoch=self.epoch)
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with this dag must not stop the others
+                self._set_aside(case, error)
+                continue
+            ready[case.key] = case
+        self._hands.begin(ready, self._case_of, now=now, epoch=self.epoch)
+        return ready
+
+    def _case_of(self, key: str) -> Case | None:
+        """A case for a dag of which nothing came in, but a sub-task waits for a worker."""
+        dag = self._live.dags.get(key)
+        if dag is None:
+            return None
+        case = Case(key)
+        case.open(dag)
+        return case
+
+    def _save(self, cases: dict[str, Case]) -> list[Case]:
+        """One group commit, then what follows from it; those that lost a race."""
+        changes = [
+            Change(case.before, case.after) for case in cases.values() if case.before and case.after and case.after is not case.before
+        ]
+        lines = [line for case in cases.values() for line in case.lines]
+        refused = {}
+        if changes or lines:
+            try:
+                refused = dict(self.store.save(changes, lines))
+            except BaseException:
+                self._hands.withdraw(cases.values())
+                raise
+        stale: list[Case] = []
+        for case in cases.values():
+            answer = refused.get(case.key)
+            if answer is None:
+                self._saved(case)
+            else:
+                self._hands.withdraw([case])
+                if isinstance(answer, Refused):
+                    self._lost_lock(case, answer)
+                stale.append(case)
+        return stale
+
+    def _saved(self, case: Case) -> None:
+        before, after = case.before, case.after
+        assert before is not None
+        assert after is not None
+        keep = fold.dag_state(after) not in (State.SUCCEEDED, State.FAILED)
+        self._live.put(before, after, keep=keep)
+        for effect in case.effects:
+            if isinstance(effect, events.Timer):
+                self._live.wake_at(case.key, effect.at)
+        if case.wake and keep:
+            self._live.time_again(case.key)
+        for report, heard in case.told:
+            if heard is not None:
+                _answer(heard, case.verdict(report))
+        for asked in case.asked:
+            refusal = case.refusals.get(id(asked.granted))
+            if refusal is not None:
+                _fail(asked, refusal)
+            else:
+                _answer(asked.granted, after)
+        self._hands.carry_out(case)
+
+    def _lost_lock(self, case: Case, refusal: Refused) -> None:
+        """A request would have needed a maintenance lock that another dag holds: it is refused, the rest goes on."""
+        for asked in case.asked:
+            _fail(asked, refusal)
+        case.asked = []
+
+    def _unknown(self, case: Case) -> None:
+        """No such dag (any more): its agents may stop, its askers hear so."""
+        for _, heard in case.told:
+            if heard is not None:
+                _answer(heard, Verdict.STOP)
+        for asked in case.asked:
+            _fail(asked, Refused("task.not_found", "this home has no such dag"))
+
+    def _refuse(self, case: Case, error: OboeError) -> None:
+        for item in case.items:
+            _fail(item, error)
+
+    def _set_aside(self, case: Case, error: Exception) -> None:
+        _log.error("dag %s is set aside", case.key, exc_info=error)
+        self._aside[case.key] = f"{type(error).__name__}: {error}"
+        self._live.drop(case.key)
+        self._refuse(case, Bug("dag.set_aside", self._aside[case.key]))
+
+
+def _answer(future: Future[object] | Future[Dag] | Future[Verdict], value: object) -> None:
+    if future.set_running_or_notify_cancel():
+        future.set_result(value)  # type: ignore[arg-type]
+
+
+def _fail(item: Item, error: OboeError) -> None:
+    future = item.heard if isinstance(item, Told) else item.granted if isinstance(item, Asked) else None
+    if future is not None and not future.done() and future.set_running_or_notify_cancel():
+        future.set_exception(error)
+
+
+def _given_up(item: Item) -> bool:
+    """Whoever asked does not wait any more."""
+    return (isinstance(item, Told) and item.heard.cancelled()) or (isinstance(item, Asked) and item.granted.cancelled())
+
+
+def _outcome(future: Future[T], timeout: float) -> T:
+    try:
+        return future.result(timeout)
+    except FutureTimeout:
+        future.cancel()
+        raise TryAgain("engine.slow", f"not durable within {timeout:g} s", hint="the home's store may be away") from None

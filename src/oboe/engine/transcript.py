@@ -1,0 +1,98 @@
+"""What one attempt tells its home while it runs: log lines in order, ``additional``, and what it waits for.
+
+Invariants: ``seq`` grows by one with each line; lines leave in the order in which they were written, each exactly once, because what
+takes them hands them on under the same lock.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from oboe.domain.messages import Level, LogLine
+
+__all__ = ["Transcript", "Waiting"]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What a step waits for, since and until when (nanoseconds), and how often it has looked."""
+
+    why: str
+    since: int
+    until: int
+    tries: int
+
+
+class Transcript:
+    """Thread-safe. ``notice`` is called when there is something to tell and nothing was pending before."""
+
+    __slots__ = (
+        "_additional",
+        "_clock",
+        "_dropped",
+        "_lines",
+        "_lines_max",
+        "_lock",
+        "_notice",
+        "_pending",
+        "_seq",
+        "_text_max",
+        "waiting",
+    )
+
+    def __init__(self, clock: Callable[[], int], notice: Callable[[], None], *, seq: int = 0, lines_max: int, text_max: int) -> None:
+        self._lock = threading.Lock()
+        self._clock = clock
+        self._notice = notice
+        self._lines: list[LogLine] = []
+        self._seq = seq
+        self._lines_max = seq + lines_max
+        self._text_max = text_max
+        self._dropped = 0
+        self._additional: dict[str, Any] | None = None
+        self._pending = False
+        self.waiting: Waiting | None = None
+
+    @property
+    def seq(self) -> int:
+        """Of the next line."""
+        return self._seq
+
+    def write(self, level: Level, text: str, code: str = "") -> None:
+        """Add a line; too long a text is cut, and an attempt that writes too much is only counted."""
+        if len(text) > self._text_max:
+            text = f"{text[: self._text_max]}… ({len(text)} characters)"
+        with self._lock:
+            if self._seq >= self._lines_max and level is not Level.ERROR:
+                self._dropped += 1
+                return
+            self._lines.append(LogLine(self._seq, self._clock(), level, text, code))
+            self._seq += 1
+        self._tell()
+
+    def note(self, additional: dict[str, Any]) -> None:
+        """Merge into ``additional``."""
+        with self._lock:
+            self._additional = {**(self._additional or {}), **additional}
+        self._tell()
+
+    def hand_over(self, take: Callable[[tuple[LogLine, ...], dict[str, Any] | None], None], *, always: bool) -> None:
+        """Give ``take`` the lines not handed over yet, and ``additional`` as it stands; nothing to tell: only if ``always``."""
+        with self._lock:
+            if not self._pending and not always:
+                return
+            if always and self._dropped:
+                text = f"{self._dropped} further lines were not kept"
+                self._lines.append(LogLine(self._seq, self._clock(), Level.WARN, text))
+                self._seq, self._dropped = self._seq + 1, 0
+            lines, self._lines = tuple(self._lines), []
+            self._pending = False
+            take(lines, self._additional)
+
+    def _tell(self) -> None:
+        if not self._pending:
+            self._pending = True
+            self._notice()
