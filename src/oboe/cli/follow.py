@@ -66,19 +66,23 @@ def _what_now(dag: DagShown) -> str:
 
 def show_preview(session: Session, preview: Any) -> None:
     """What would happen, node by node."""
-    if session.as_json or not isinstance(preview, Mapping):
+    if session.as_json:
         print_json(preview)
+        return
+    if preview is None:
+        click.echo("nothing to do")
         return
     from rich.table import Table
 
     from oboe.cli.draw import console
 
-    table = Table(title=f"{preview.get('name', '')}: a dry run, nothing has been touched", title_justify="left", box=None)
+    table = Table(box=None, pad_edge=False)
     for column in ("", "node", "agents", "detail"):
         table.add_column(column, overflow="fold")
     for each in preview.get("effects") or []:
         table.add_row(each.get("action", ""), each.get("node", ""), "\n".join(each.get("agents") or []), each.get("detail", ""))
     out = console()
+    out.print(f"{preview.get('name', '')}: a dry run, nothing has been touched")
     out.print(table)
     for note in preview.get("notes") or []:
         out.print(f"  {note}")
