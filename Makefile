@@ -3,10 +3,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+EVENTS ?= 5000000
+SEED ?= 0
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-stop test check docs lock clean
+.PHONY: help setup demo demo-stop test check walks mutants docs lock clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -36,6 +38,12 @@ check: $(STAMP) ## Lint, format, types, layers, generated pages
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.settings_docs --check
+
+walks: $(STAMP) ## Walk the state machine at random; EVENTS=5000000 SEED=0
+	$(BIN)/python -m tests.walks --events $(EVENTS) --seed $(SEED)
+
+mutants: $(STAMP) ## Plant slips into the state machine and see that the walks notice
+	$(BIN)/python -m tests.walks --mutants
 
 docs: $(STAMP) ## Write the pages that are generated from the code
 	$(BIN)/python -m tools.settings_docs
