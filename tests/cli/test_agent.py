@@ -104,6 +104,12 @@ def test_a_pid_that_now_belongs_to_another_program_is_left_alone(stubbed: Path) 
     assert (stopped.returncode, "no agent runs" in stopped.stdout) == (0, True)
 
 
+def test_the_clients_password_does_not_reach_the_agent_and_its_databases(stubbed: Path) -> None:
+    start(stubbed / "home", OBOE_PASSWORD="hush")
+    environment = psutil.Process(pid_of(stubbed / "home")).environ()
+    assert ("STUB_OF" in environment, "OBOE_PASSWORD" in environment) == (True, False)
+
+
 def test_output_and_home_are_for_their_owner_only(stubbed: Path) -> None:
     start(stubbed / "home")
     assert [oct((stubbed / "home" / name).stat().st_mode & 0o777) for name in (".", "log", "log/agent.out")] == ["0o700", "0o700", "0o600"]

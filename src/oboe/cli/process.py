@@ -55,8 +55,9 @@ def start_agent(home: Path, options: Sequence[str], address: Address, settings: 
     log = _log_file(home)
     before = log.stat().st_size
     command = [sys.executable, "-m", "oboe", "agent", "start", "--foreground", "--home", str(home), *options]
+    environment = {name: value for name, value in os.environ.items() if name != "OBOE_PASSWORD"}  # databases would inherit it
     with log.open("ab") as output:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
+        process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
     give_up_at = time.monotonic() + settings.agent_start_seconds
     while True:
         if _wait_end(process.pid, _LOOK_SECONDS):
