@@ -1,0 +1,127 @@
+"""From the errors of the use cases to OBShell's: one table (`obshell-wire.md` §1.5, §1.7).
+
+Neutral codes come from `oboe.control.port`; ``request.*`` and ``auth.*`` are raised by this dialect itself. What the table does not know
+is ``Common.Unexpected``, 500. A route may look a code up as another one, because the same condition has several names here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from oboe.domain.errors import OboeError
+
+__all__ = ["TABLE", "WireError", "translate"]
+
+
+@dataclass(frozen=True, slots=True)
+class WireError:
+    """The ``error`` object and the status that goes with it. ``code`` 0 is left out."""
+
+    status: int
+    err_code: str
+    message: str
+    code: int = 0
+
+
+_UNEXPECTED = ("Common.Unexpected", 500)
+_HEADER_UNREADABLE = 1
+"""Tells clients to fetch the public key again."""
+_UNAUTHORIZED = 10008
+"""Tells clients to try another password."""
+
+TABLE: Mapping[str, tuple[str, int]] = {
+    # The request itself
+    "request.not_found": ("Common.NotFound", 404),
+    "request.body": ("Common.BindJsonFailed", 400),
+    "request.query": ("Request.Query.Param.Illegal", 400),
+    "request.unread": ("Request.Body.ReadFailed", 400),
+    "request.busy": ("Common.Unexpected", 503),
+    "request.no_keys": ("Request.AESKey.NotFound", 400),
+    "request.argument": ("Common.IllegalArgument", 400),
+    "id.invalid": ("Task.GenericID.Invalid", 400),
+    # Who asks
+    "auth.no_header": ("Request.Header.NotFound", 400),
+    "auth.no_forward_header": ("Request.Forward.Header.NotExist", 500),
+    "secrecy.undecipherable": ("Security.Authentication.Header.DecryptFailed", 401),
+    "auth.other_uri": ("Security.Authentication.Header.UriMismatch", 401),
+    "auth.expired": ("Security.Authentication.Expired", 401),
+    "auth.bad_timestamp": ("Security.Authentication.Timestamp.Invalid", 401),
+    "auth.root_password": ("Security.Authentication.IncorrectOceanbasePassword", 401),
+    "auth.agent_password": ("Security.Authentication.IncorrectAgentPassword", 401),
+    "auth.needs_agent_password": ("Security.Authentication.WithAgentPassword", 401),
+    "auth.needs_root_password": ("Security.Authentication.WithOceanBasePassword", 401),
+    "auth.no_agent_password": ("Security.Authentication.AgentPasswordNotInitialized", 401),
+    "auth.session_unknown": ("Security.Authentication.SessionInvalid", 401),
+    "auth.session_expired": ("Security.Authentication.SessionExpired", 401),
+    "sso.missing": ("Security.SSO.Token.Missing", 401),
+    "sso.unknown": ("Security.SSO.Token.NotFound", 401),
+    "sso.used": ("Security.SSO.Token.AlreadyUsed", 401),
+    "sso.expired": ("Security.SSO.Token.Expired", 401),
+    # Tasks
+    "task.not_found": ("Task.NotFound", 404),
+    "task.no_cluster_maintenance": ("Task.NotFound", 404),
+    "task.no_agent_maintenance": ("Task.NotFound", 404),
+    "task.lost_race": ("Gorm.NoRowAffected", 500),
+    "plan.no_nodes": ("Task.Template.Empty", 500),
+    "operator.unknown": ("Task.Dag.Operator.NotSupport", 400),
+    "node_operator.unknown": ("Task.Node.Operator.NotSupport", 400),
+    "retry.not_failed": ("Task.Dag.Operator.RetryNotFailedDag", 400),
+    "retry.not_allowed": ("Task.Dag.Operator.RetryNotAllowed", 400),
+    "rollback.not_failed": ("Task.Dag.Operator.RollbackNotFailedDag", 400),
+    "rollback.not_allowed": ("Task.Dag.Operator.RollbackNotAllowed", 400),
+    "cancel.finished": ("Task.Dag.Operator.CancelFinishedDag", 400),
+    "cancel.not_allowed": ("Task.Dag.Operator.CancelNotAllowed", 400),
+    "pass.not_failed": ("Task.Dag.Operator.PassNotFailedDag", 400),
+    "pass.not_allowed": ("Task.Dag.Operator.PassNotAllowed", 400),
+    "node_pass.dag_not_failed": ("Task.Node.Operator.PassNotFailedDag", 400),
+    "node_pass.node_not_failed": ("Task.Node.Operator.PassNotFailedNode", 400),
+    "node_pass.not_allowed": ("Task.Node.Operator.PassNotAllowed", 400),
+    # Agents
+    "agent.wrong_identity": ("Agent.Identify.NotSupportOperation", 400),
+    "agent.not_single": ("Agent.Identify.NotSupportOperation", 400),
+    "agent.identity_unknown": ("Agent.Identify.Unknown", 500),
+    "agent.no_master": ("Agent.NoMaster", 500),
+    "agent.unknown": ("Agent.NotExist", 400),
+    "agent.already_member": ("Agent.AlreadyExists", 500),
+    "agent.version_differs": ("Agent.Version.Inconsistent", 400),
+    "agent.version_higher": ("OB.Cluster.ScaleOutHigherVersion", 400),
+    "agent.version_lower": ("OB.Cluster.ScaleOutLowerVersion", 400),
+    "agent.database_version_differs": ("Agent.OB.Version.Inconsistent", 400),
+    "agent.unavailable": ("Agent.RPC.RequestFailed", 500),
+    "maintenance.held": ("Agent.UnderMaintenance", 500),
+    "maintenance.cluster_held": ("OB.Cluster.UnderMaintenanceWithDag", 500),
+    "maintenance.tenant_held": ("OB.Tenant.UnderMaintenance", 500),
+    # The cluster and its configuration
+    "cluster.none": ("Agent.OceanBase.NotHold", 500),
+    "cluster.no_database": ("Agent.OceanBase.NotHold", 500),
+    "cluster.no_primary": ("Agent.OceanBase.Useless", 500),
+    "cluster.no_maintainer": ("Agent.Coordinator.IsFaulty", 500),
+    "cluster.already_initialized": ("OB.Cluster.AlreadyInitialized", 400),
+    "cluster.id_invalid": ("OB.Cluster.Id.Invalid", 400),
+    "cluster.name_empty": ("OB.Cluster.Name.Empty", 400),
+    "cluster.not_configured": ("OB.Cluster.Name.Empty", 400),
+    "cluster.password_encrypted": ("OB.Cluster.Password.Encrypted", 400),
+    "scope.invalid": ("OB.Cluster.Scope.Invalid", 400),
+    "scope.empty": ("Common.IllegalArgument", 400),
+    "zone.unknown": ("OB.Zone.NotExist", 400),
+    "config.empty": ("Common.IllegalArgument", 400),
+    "config.denied": ("Common.IllegalArgument", 400),
+    "config.conflict": ("Common.IllegalArgument", 400),
+    "config.below_floor": ("Common.IllegalArgument", 400),
+    "config.invalid": ("Common.IllegalArgument", 400),
+    "database.unavailable": ("Environment.WithoutModule", 500),
+}
+
+
+def translate(error: OboeError, lookup: Mapping[str, str] | None = None) -> WireError:
+    """The error as a client reads it; its message ends with the hint. ``lookup`` renames neutral codes first."""
+    neutral = (lookup or {}).get(error.code, error.code)
+    err_code, status = TABLE.get(neutral, _UNEXPECTED)
+    return WireError(status, err_code, str(error), _legacy(err_code))
+
+
+def _legacy(err_code: str) -> int:
+    if err_code == "Security.Authentication.Header.DecryptFailed":
+        return _HEADER_UNREADABLE
+    return _UNAUTHORIZED if err_code.startswith("Security.Authentication.") else 0

@@ -1,0 +1,191 @@
+"""The objects of OBShell's wire: every member, in the order in which it is sent (`obshell-wire.md` §2.1, §5.2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+__all__ = [
+    "AgentAddress",
+    "AgentInfo",
+    "AgentStatus",
+    "ClusterInfo",
+    "ClusterMember",
+    "ClusterSummary",
+    "ClusterTopology",
+    "DagObject",
+    "GitInfo",
+    "LogObject",
+    "MemberIdentity",
+    "NodeObject",
+    "PreviewEffect",
+    "PreviewObject",
+    "PublicKey",
+    "SubTaskObject",
+]
+
+
+class AgentAddress(msgspec.Struct, frozen=True):
+    ip: str
+    port: int
+
+
+class SubTaskObject(msgspec.Struct):
+    id: str
+    task_id: int
+    name: str
+    state: str
+    operator: str
+    start_time: str
+    end_time: str
+    additional_data: dict[str, Any] | None
+    execute_times: int
+    execute_agent: AgentAddress
+    task_logs: list[str] | None
+
+
+class NodeObject(msgspec.Struct):
+    id: str
+    node_id: int
+    name: str
+    state: str
+    operator: str
+    start_time: str
+    end_time: str
+    additional_data: dict[str, Any] | None
+    sub_tasks: list[SubTaskObject] | None
+
+
+class DagObject(msgspec.Struct):
+    id: str
+    dag_id: int
+    name: str
+    stage: int
+    max_stage: int
+    maintenance_type: int
+    maintenance_key: str
+    state: str
+    operator: str
+    start_time: str
+    end_time: str
+    additional_data: dict[str, Any] | None
+    nodes: list[NodeObject] | None
+
+
+class LogObject(msgspec.Struct):
+    """One log line of ``GET sub_task/:id/logs``."""
+
+    id: int
+    sub_task_id: int
+    execute_times: int
+    log_content: str
+    is_sync: bool
+    create_time: str
+    update_time: str
+
+
+class AgentInfo(msgspec.Struct, rename="camel"):
+    """``/info``."""
+
+    pid: int
+    state: int
+    start_at: int
+    """Nanoseconds since the Unix epoch."""
+    home_path: str
+    ob_version: str
+    architecture: str
+    ip: str
+    port: int
+    zone: str
+    identity: str
+    version: str
+    is_obproxy_agent: bool
+    security: bool
+    """An agent password is set."""
+    supported_auth: tuple[str, ...]
+
+
+class MemberIdentity(msgspec.Struct):
+    ip: str
+    port: int
+    identity: str
+
+
+class AgentStatus(msgspec.Struct, rename="camel"):
+    """``/status``; ``sqlPort`` is left out when there is none."""
+
+    agent: MemberIdentity
+    state: int
+    version: str
+    pid: int
+    start_at: int
+    port: int
+    ob_state: int
+    sql_port: int | msgspec.UnsetType
+    under_maintenance: bool
+
+
+class GitInfo(msgspec.Struct, rename="camel"):
+    branch: str = ""
+    commit_id: str = ""
+    short_commit_id: str = ""
+    commit_time: str = ""
+
+
+class PublicKey(msgspec.Struct):
+    """``/secret``."""
+
+    ip: str
+    port: int
+    public_key: str
+
+
+class ClusterMember(msgspec.Struct):
+    ip: str
+    port: int
+    zone: str
+    identity: str
+    version: str
+
+
+class ClusterTopology(msgspec.Struct):
+    """A server of a zone in ``/ob/info``."""
+
+    svr_ip: str
+    svr_port: int
+    sql_port: int
+    agent_port: int
+    with_rootserver: str
+    status: str
+    build_version: str
+
+
+class ClusterSummary(msgspec.Struct):
+    id: int
+    name: str
+    version: str
+    topology: dict[str, list[ClusterTopology]] | None
+    is_shared_storage: bool = False
+
+
+class ClusterInfo(msgspec.Struct):
+    """``/ob/info``."""
+
+    agent_info: list[ClusterMember]
+    obcluster_info: ClusterSummary
+
+
+class PreviewEffect(msgspec.Struct):
+    node: str
+    agents: tuple[str, ...]
+    action: str
+    detail: str
+
+
+class PreviewObject(msgspec.Struct):
+    """What a dry run answers; an addition of oboe's."""
+
+    name: str
+    effects: list[PreviewEffect]
+    notes: tuple[str, ...]
