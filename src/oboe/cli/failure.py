@@ -32,7 +32,8 @@ class AnswerError(OboeError):
     """An agent answered with an error. ``status`` is HTTP's, ``code`` the dotted one, ``number`` the legacy one (0: none)."""
 
     def __init__(self, status: int, code: str, message: str, *, number: int = 0, hint: str = "") -> None:
-        super().__init__(code, message, hint=hint or _HINTS.get(code, ""))
+        told = status != 401 and message.endswith(")")  # an oboe agent's message ends with a hint of its own
+        super().__init__(code, message, hint=hint or ("" if told else _HINTS.get(code, "")))
         self.status = status
         self.number = number
 
