@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import Any
 
 from oboe.domain.model import Home
-from oboe.domain.values import Address, Operator, Stopping
+from oboe.domain.values import Address, HomeKind, Operator, Stopping
 
 __all__ = ["Fence", "Interrupt", "Level", "LogLine", "Order", "Phase", "Report", "Verdict"]
 
@@ -84,6 +84,8 @@ class Interrupt:
     cause: Stopping
     maintainer: Address
     operator: Operator = Operator.RUN
+    home: Home = Home(HomeKind.CLUSTER)
+    """Whose home the answer goes to."""
 
 
 class Phase(IntEnum):

@@ -46,7 +46,7 @@ def order_of(dag: Dag, index: int, *, maintainer: Address, local: bool = False) 
 
 
 def interrupt_of(dag: Dag, index: int, cause: Stopping, *, maintainer: Address) -> Interrupt:
-    return Interrupt(fence_of(dag, index), cause, maintainer, dag.sub_tasks[index].operator)
+    return Interrupt(fence_of(dag, index), cause, maintainer, dag.sub_tasks[index].operator, dag.home)
 
 
 def results_for(dag: Dag, node: int) -> dict[str, Any]:

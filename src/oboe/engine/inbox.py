@@ -1,0 +1,256 @@
+"""The agent's half: orders of homes that are kept elsewhere, carried out here and answered until they are acknowledged.
+
+Invariants: an order is written down before it is answered, an outcome before it is reported. Attempt n+1 of a sub-task begins only when
+attempt n has ended. An order below the highest attempt seen never begins; an interrupt of an attempt never seen is written down, and
+answered Ended, so that a late order finds it. A known attempt is answered again with what it came to.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from oboe.domain.errors import TryAgain
+from oboe.domain.messages import Fence, Interrupt, Level, LogLine, Order, Phase, Report
+from oboe.domain.model import Home
+from oboe.domain.values import Address, HomeKind, Stopping
+from oboe.engine.executor import Executor
+from oboe.engine.hands import INTERRUPTED_CODE, INTERRUPTED_TEXT, end_report, stop_line
+from oboe.engine.limits import Limits
+from oboe.engine.ports import InboxEntry, InboxStore
+from oboe.engine.reporter import Reporter
+
+__all__ = ["Inbox"]
+
+_STRIPES = 64
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class _Held:
+    """An order that is not over."""
+
+    order: Order
+    began: bool = False
+    resumed: bool = False
+
+
+class Inbox:
+    """Thread-safe: what concerns one sub-task goes through one lock, so that stores can still group the commits of others."""
+
+    def __init__(
+        self, store: InboxStore, executor: Executor, reporter: Reporter, *, here: Address, limits: Limits, clock: Callable[[], int]
+    ) -> None:
+        self._store = store
+        self._executor = executor
+        self._reporter = reporter
+        self._here = here
+        self._limits = limits
+        self._clock = clock
+        self._stripes = [threading.RLock() for _ in range(_STRIPES)]
+        self._held: dict[Fence, _Held] = {}
+        self._closed = threading.Event()
+
+    # From homes
+
+    def order(self, order: Order) -> None:
+        """Written down when this returns. `TryAgain` when it could not be."""
+        fence = order.fence
+        with self._stripe(fence):
+            held = self._held.get(fence)
+            if held is not None:
+                self._again(held, order)
+                return
+            self._supersede(fence)
+            free = self._executor.knows(fence.dag_key, fence.sub_task) is None and self._reserve()
+            try:
+                entry = self._store.accept(order, begin=free)
+            except BaseException:
+                if free:
+                    self._executor.give_back(1)
+                raise
+            if entry.fence == fence and entry.ended is None:
+                held = self._held[fence] = _Held(order)
+                if free:
+                    self._begin(held)
+                return
+        if free:
+            self._executor.give_back(1)
+        if entry.fence == fence and entry.ended is not None:
+            self._reporter.tell(order.home, order.maintainer, entry.ended)
+
+    def interrupt(self, interrupt: Interrupt) -> None:
+        """Written down, or passed on to the step, when this returns."""
+        fence = interrupt.fence
+        with self._stripe(fence):
+            held = self._held.get(fence)
+            if held is not None and (held.began or held.resumed):
+                self._reporter.redirect(fence, interrupt.maintainer)
+                if not self._executor.interrupt(fence, interrupt.cause) and held.resumed:
+                    self._end(self._unbegun(interrupt))
+                return
+            report = self._unbegun(interrupt)
+            if held is not None:
+                self._end(report)
+                return
+            entry = self._store.get(fence)
+            if entry is None:
+                self._store.refuse(interrupt, report)
+            elif entry.ended is None:
+                self._store.end(report)
+            else:
+                report = entry.ended
+        self._reporter.tell(interrupt.home, interrupt.maintainer, report)
+
+    def recover(self) -> None:
+        """Take up what an earlier life of this agent left. Called once, before any order."""
+        for entry in self._store.open():
+            if entry.order is None:
+                # Interrupted before it was seen: its home names the interrupt again until it is answered.
+                continue
+            if entry.ended is not None:
+                self._reporter.tell(entry.order.home, entry.order.maintainer, entry.ended)
+            else:
+                with self._stripe(entry.fence):
+                    self._take_up(entry, entry.order)
+        self._admit()
+
+    def stop_bound(self, home: HomeKind) -> None:
+        """The lease is lost: what runs here because this agent maintained that home must not go on."""
+        for fence, held in tuple(self._held.items()):
+            if held.order.home.kind is home and held.order.maintainer == self._here:
+                self._executor.interrupt(fence, Stopping.ASKED)
+
+    def stop(self) -> None:
+        self._closed.set()
+
+    @property
+    def open_count(self) -> int:
+        """Orders that are not over."""
+        return len(self._held)
+
+    # From the reporter
+
+    def acknowledged(self, fence: Fence) -> None:
+        """Its home has taken up the outcome."""
+        self._store.acknowledge(fence)
+
+    def unwanted(self, fence: Fence) -> None:
+        """Its home goes on without it: end it."""
+        with self._stripe(fence):
+            held = self._held.get(fence)
+            if held is None:
+                return
+            if not self._executor.interrupt(fence, Stopping.ASKED):
+                order = held.order
+                self._end(end_report(fence, order.operator, agent=self._here, at=self._clock(), line=None))
+
+    # Inside
+
+    def _stripe(self, fence: Fence) -> threading.RLock:
+        return self._stripes[hash((fence.dag_key, fence.sub_task)) % _STRIPES]
+
+    def _reserve(self) -> bool:
+        return self._executor.reserve(1, starved=self._admit_later) == 1
+
+    def _again(self, held: _Held, order: Order) -> None:
+        """The home names an open order again: it may have lost our word, be another agent now, or have new signals."""
+        if order.signals != held.order.signals:
+            self._executor.signalled(order.fence.dag_key, order.signals)
+        if not held.began:
+            held.order = order
+            return
+        self._reporter.redirect(order.fence, order.maintainer)
+        held.order = order
+        self._reporter.tell(order.home, order.maintainer, self._started(order))
+
+    def _supersede(self, fence: Fence) -> None:
+        """A later attempt of the same sub-task: what has not begun yet never will; what runs must end first."""
+        for other in tuple(self._held):
+            if (other.dag_key, other.sub_task) == (fence.dag_key, fence.sub_task) and other < fence:
+                held = self._held[other]
+                if held.began:
+                    self._executor.interrupt(other, Stopping.ASKED)
+                else:
+                    line = stop_line(Stopping.ASKED, self._clock())
+                    self._end(end_report(other, held.order.operator, agent=self._here, at=self._clock(), line=line))
+
+    def _unbegun(self, interrupt: Interrupt) -> Report:
+        line = stop_line(interrupt.cause, self._clock())
+        return end_report(interrupt.fence, interrupt.operator, agent=self._here, at=self._clock(), line=line)
+
+    def _started(self, order: Order) -> Report:
+        return Report(fence=order.fence, operator=order.operator, agent=self._here, phase=Phase.STARTED, at=self._clock())
+
+    def _begin(self, held: _Held) -> None:
+        """On a slot that is reserved, and with its begin written down."""
+        order = held.order
+        resumed, held.began, held.resumed = held.resumed, True, False
+        self._reporter.tell(order.home, order.maintainer, self._started(order))
+        self._executor.start(order, self._hear, resumed=resumed)
+
+    def _take_up(self, entry: InboxEntry, order: Order) -> None:
+        if not entry.begun or order.resumable:
+            self._held[entry.fence] = _Held(order, resumed=entry.begun)
+            return
+        self._held[entry.fence] = _Held(order, began=True)
+        now = self._clock()
+        line = LogLine(now // 1000, now, Level.ERROR, INTERRUPTED_TEXT, INTERRUPTED_CODE)
+        report = end_report(entry.fence, order.operator, agent=self._here, at=now, line=line)
+        self._executor.bury(entry.fence, lambda: self._hear(report))
+
+    def _admit_later(self) -> None:
+        """A slot is free. Not on the thread that freed it: admitting writes to the store."""
+        if any(not held.began for held in tuple(self._held.values())):
+            threading.Thread(target=self._admit, name="inbox-admit", daemon=True).start()
+
+    def _admit(self) -> None:
+        """Begin what waits, as far as there are workers."""
+        for fence, held in tuple(self._held.items()):
+            with self._stripe(fence):
+                if held.began or self._held.get(fence) is not held or self._executor.knows(fence.dag_key, fence.sub_task) is not None:
+                    continue
+                if not self._reserve():
+                    return
+                try:
+                    self._store.begin(fence)
+                except TryAgain as error:
+                    _log.warning("an order waits: %s", error)
+                    self._executor.give_back(1)
+                    return
+                self._begin(held)
+
+    def _hear(self, report: Report) -> None:
+        """From a worker."""
+        held = self._held.get(report.fence)
+        if held is None:
+            return
+        if report.phase is Phase.ENDED:
+            with self._stripe(report.fence):
+                self._end(report)
+            self._admit_later()
+        else:
+            self._reporter.tell(held.order.home, held.order.maintainer, report)
+
+    def _end(self, report: Report) -> None:
+        """Durable, then reported."""
+        held = self._held[report.fence]
+        whole = self._reporter.whole(report)
+        pause = self._limits.backoff_seconds_min
+        while not self._closed.is_set():
+            try:
+                self._store.end(whole)
+                break
+            except TryAgain as error:
+                _log.warning("an outcome waits to be written: %s", error)
+                self._closed.wait(pause)
+                pause = min(self._limits.backoff_seconds_max, pause * 2)
+        else:
+            return
+        del self._held[report.fence]
+        self._executor.forget(report.fence)
+        self._reporter.tell(held.order.home, held.order.maintainer, whole)
