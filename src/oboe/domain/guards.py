@@ -137,6 +137,8 @@ def _pause(dag: Dag, request: Pause, now: int) -> Refused | None:
 
 
 def _resume(dag: Dag, request: Resume, now: int) -> Refused | None:
+    if dag_state(dag) is State.SUCCEEDED:
+        return Refused("resume.finished", "the dag is finished")
     return None if dag.paused is not None else Refused("resume.not_paused", "the dag is not paused")
 
 

@@ -181,8 +181,6 @@ def _within(at: int, earliest: int, latest: int) -> int:
 
 def _wake(work: Work) -> None:
     """Look at everything: pick up, let time pass, ready whose turn it is, name again what is open."""
-    if work.settled:
-        return
     work.woken = True
     _end_pause(work)
     open_before = [index for index, sub_task in enumerate(work.sub_tasks) if sub_task.live or sub_task.unconfirmed]
@@ -243,9 +241,8 @@ def _leave_gone_maintainer(work: Work, index: int) -> None:
     if resumable and not sub_task.stopping and (sub_task.mark is Mark.DUE or not halted(work.dag, work.tally)):
         _ready(work, index, sub_task.operator, sub_task.mark)
         return
-    work.put(index, state=State.FAILED, mark=Mark.NO, ended_at=work.now, stopping_at=sub_task.stopping_at or work.now)
-    if not sub_task.stopping:
-        work.put(index, stopping=Stopping.TIMEOUT)
+    cause, since = sub_task.stopping or Stopping.TIMEOUT, sub_task.stopping_at or work.now
+    work.put(index, state=State.FAILED, mark=Mark.NO, ended_at=work.now, stopping=cause, stopping_at=since)
     work.effects.append(Noted(index, sub_task.attempt, "sub_task.maintainer_gone", "its maintainer is gone, it may have run"))
 
 
@@ -319,7 +316,7 @@ def _retry_if_due(work: Work, index: int, *, held: bool) -> None:
     forward = work.dag.operator is Operator.RUN
     if sub_task.state is State.FAILED or (sub_task.resting and sub_task.retry_at <= work.now):
         _ready(work, index, Operator.ROLLBACK, Mark.DUE if forward else Mark.NO)
-    elif forward and sub_task.undone and not held:
+    elif sub_task.undone and not held:
         _ready(work, index, Operator.RUN, Mark.HAD)
 
 

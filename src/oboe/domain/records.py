@@ -62,7 +62,9 @@ class LogRecord:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Which finished and unfinished dags to list: newest first; ``before_id`` 0 starts at the newest."""
+    """Which finished and unfinished dags to list: newest first, or ``oldest_first``.
+
+    ``before_id`` is the last id of the page before, in the order asked for; 0 begins."""
 
     limit: int = 100
     before_id: int = 0

@@ -56,9 +56,9 @@ class Tally:
     timer: int
     """When time alone may change something; 0: never."""
 
-    def __init__(self, plan: Plan, sub_tasks: tuple[SubTask, ...]) -> None:
-        self.plan = plan
-        self.sub_tasks = sub_tasks
+    def __init__(self, dag: Dag) -> None:
+        plan, sub_tasks = dag.plan, dag.sub_tasks
+        self.plan, self.sub_tasks = plan, sub_tasks
         zeros = array("l", bytes(array("l").itemsize * len(plan.nodes)))
         self.not_done, self.not_undone, self.up, self.down = zeros, zeros[:], zeros[:], zeros[:]
         self.going = self.broken = self.marked = self.timer = 0
@@ -70,6 +70,8 @@ class Tally:
             self.broken += sub_task.broken
             self.marked += sub_task.mark is Mark.DUE
             self.due(timer_of(sub_task, plan.nodes[node]))
+        self.due(dag.paused.until if dag.paused else 0)
+        self.due(0 if dag.started_at else dag.not_before)
         self.not_done_total = sum(self.not_done)
         self.not_undone_total = sum(self.not_undone)
         for node, planned in enumerate(plan.nodes):
@@ -133,6 +135,6 @@ def tally_of(dag: Dag) -> Tally:
     """The counts of this value, counted now if it carries none."""
     tally: Tally | None = getattr(dag, "_tally", None)
     if tally is None or tally.sub_tasks is not dag.sub_tasks or tally.plan is not dag.plan:
-        tally = Tally(dag.plan, dag.sub_tasks)
+        tally = Tally(dag)
         object.__setattr__(dag, "_tally", tally)
     return tally

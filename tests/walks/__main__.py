@@ -1,0 +1,61 @@
+"""Walk from the command line: ``python -m tests.walks --events 1000000 --seed 0``, or ``--mutants`` for the table of planted slips."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from .mutants import MUTANTS, try_mutant
+from .rules import true_rules
+from .world import World
+
+
+def walk(events: int, seed: int, length: int) -> int:
+    """Walk worlds of about ``length`` events each until so many events have passed. 0, or 1 and the seed that failed."""
+    rules = true_rules()
+    walked = worlds = refusals = 0
+    start = time.perf_counter()
+    while walked < events:
+        world = World(rules, seed + worlds)
+        try:
+            walked += world.run(length)
+        except AssertionError as violation:
+            print(f"seed {seed + worlds}, event {world.events}: {violation}")
+            return 1
+        refusals += world.refusals
+        worlds += 1
+    seconds = time.perf_counter() - start
+    print(f"{walked} events in {worlds} worlds (seeds {seed} to {seed + worlds - 1}), {refusals} requests refused, no violation")
+    print(f"{walked / seconds:,.0f} events/s")
+    return 0
+
+
+def mutants(events: int, seed: int, pattern: str) -> int:
+    """Print what noticed each slip. 1 if one survived."""
+    survivors = 0
+    chosen = [mutant for mutant in MUTANTS if pattern in f"{mutant.module}: {mutant.name}"]
+    for mutant in chosen:
+        outcome = try_mutant(mutant, events_max=events, seed=seed)
+        survivors += not outcome.noticed
+        said = outcome.noticed or "SURVIVED"
+        print(f"{mutant.module:8} {mutant.name:44} {outcome.events:>8} {outcome.seconds:6.2f} s  {said}", flush=True)
+    print(f"{len(chosen) - survivors} of {len(chosen)} noticed")
+    return 1 if survivors else 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.walks", description=__doc__)
+    parser.add_argument("--events", type=int, default=200_000, help="events to walk; with --mutants, at most for each")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--length", type=int, default=400, help="events of one world before it heals")
+    parser.add_argument("--mutants", action="store_true")
+    parser.add_argument("--only", default="", help="mutants whose name contains this")
+    chosen = parser.parse_args()
+    if chosen.mutants:
+        return mutants(chosen.events, chosen.seed, chosen.only)
+    return walk(chosen.events, chosen.seed, chosen.length)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,396 @@
+"""Planted slips: each is one plausible mistake in the domain, and the walks must notice every one of them.
+
+``right`` must occur exactly once in the module's source, so a mutant cannot rot into a mutant of nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from oboe.domain.errors import OboeError
+
+from .rules import slipped_rules
+from .world import World
+
+
+@dataclass(frozen=True)
+class Mutant:
+    module: str
+    name: str
+    right: str
+    wrong: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a mutant ended: who noticed it, after how many events. ``noticed`` is empty for one that survived."""
+
+    mutant: Mutant
+    noticed: str
+    events: int
+    seconds: float
+
+
+def try_mutant(mutant: Mutant, *, events_max: int, seed: int = 0, events: int = 400) -> Outcome:
+    """Walk worlds until one of them notices, or the events are used up. Any error is a notice: so would a user."""
+    rules = slipped_rules(mutant.module, mutant.right, mutant.wrong)
+    walked = 0
+    start = time.perf_counter()
+    while walked < events_max:
+        world = World(rules, seed)
+        seed += 1
+        try:
+            world.run(events)
+        except AssertionError as violation:
+            return Outcome(mutant, str(violation), walked + world.events, time.perf_counter() - start)
+        except (LookupError, NameError, TypeError, ValueError, AttributeError, OboeError) as error:
+            return Outcome(mutant, repr(error), walked + world.events, time.perf_counter() - start)
+        walked += world.events
+    return Outcome(mutant, "", walked, time.perf_counter() - start)
+
+
+MUTANTS = (
+    Mutant("machine", "a report of another attempt is heard", "if fence == mine and sub_task.live:", "if sub_task.live:"),
+    Mutant("machine", "an ended attempt is heard again", "if fence == mine and sub_task.live:", "if fence == mine:"),
+    Mutant("machine", "stale reports get no verdict", "    if fence < mine or (fence", "    if (fence"),
+    Mutant("machine", "a late end does not close the interrupt", "work.put(report.sub_task, stopping_at=0)", "pass"),
+    Mutant("machine", "a settled dag still listens", "sub_task.unconfirmed and not work.settled:", "sub_task.unconfirmed:"),
+    Mutant("machine", "Started is not believed", "if sub_task is not None and sub_task.state is State.READY:", "if False:"),
+    Mutant("machine", "an agent's clock is believed", "return min(max(at, earliest), latest)", "return at"),
+    Mutant("machine", "Ended is heard only when RUNNING", '        facts["started_at"] = ended_at\n', "        return\n"),
+    Mutant(
+        "machine", "the undo of a cancelled retry counts", "if report.ok and not (stopped and sub_task.mark is Mark.DUE):", "if report.ok:"
+    ),
+    Mutant(
+        "machine",
+        "a stop in time still fails",
+        "if report.ok and not (stopped and sub_task.mark is Mark.DUE):",
+        "if report.ok and not stopped:",
+    ),
+    Mutant("machine", "a failure counts as success", "if report.ok and not (", "if report.ok or not ("),
+    Mutant("machine", "a failed one keeps its mark", "state=State.FAILED, mark=Mark.NO, **facts", "state=State.FAILED, **facts"),
+    Mutant("machine", "the result is dropped", "result=result, **facts", "**facts"),
+    Mutant(
+        "machine",
+        "an undo keeps the result",
+        "result = report.result if sub_task.operator is Operator.RUN else None",
+        "result = report.result or sub_task.result",
+    ),
+    Mutant("machine", "an end leaves the stop open", '"ended_at": ended_at, "stopping_at": 0}', '"ended_at": ended_at}'),
+    Mutant("machine", "retries by itself though cancelled", "elif not report.ok and not stopped and _may", "elif not report.ok and _may"),
+    Mutant(
+        "machine",
+        "retries by itself in a cancelled dag",
+        "sub_task.auto_retries < allowed and not work.dag.cancelled and",
+        "sub_task.auto_retries < allowed and",
+    ),
+    Mutant("machine", "retries by itself once too often", "sub_task.auto_retries < allowed", "sub_task.auto_retries <= allowed"),
+    Mutant("machine", "retries by itself for ever", "auto_retries=used + 1", "auto_retries=used"),
+    Mutant(
+        "machine",
+        "a resting one has no mark",
+        "state=State.RUNNING, mark=Mark.DUE, auto_retries",
+        "state=State.RUNNING, mark=Mark.NO, auto_retries",
+    ),
+    Mutant(
+        "machine",
+        "a resting one shows FAILED",
+        "work.put(index, state=State.RUNNING, mark=Mark.DUE",
+        "work.put(index, state=State.FAILED, mark=Mark.DUE",
+    ),
+    Mutant("machine", "a wake in a settled dag", "    if work.settled:\n        return work.finish()\n", ""),
+    Mutant("machine", "a pause never ends by itself", "0 < work.dag.paused.until <= work.now", "False"),
+    Mutant("machine", "a pause ends at once", "0 < work.dag.paused.until <= work.now", "work.dag.paused.until <= work.now"),
+    Mutant(
+        "machine", "a cancelled dag is held back by a pause", "not dag.started_at and not dag.cancelled and (", "not dag.started_at and ("
+    ),
+    Mutant("machine", "a wake does not pick up", "            work.set(started_at=work.now)\n", "            pass\n"),
+    Mutant("machine", "a bound one is never missed", "    if _maintainer_gone(work, index):", "    if False:"),
+    Mutant("machine", "everybody is missed", "    if _maintainer_gone(work, index):", "    if work.sub_tasks[index].agent != work.here:"),
+    Mutant("machine", "what may not run twice does", "if resumable and not sub_task.stopping and", "if not sub_task.stopping and"),
+    Mutant("machine", "what was told to stop goes on elsewhere", "if resumable and not sub_task.stopping and", "if resumable and"),
+    Mutant("machine", "a gone maintainer is not asked to stop", "sub_task.stopping_at or work.now\n", "0\n"),
+    Mutant(
+        "machine", "dead without a grace", "        if sub_task.stopping:\n            work.put(", "        if True:\n            work.put("
+    ),
+    Mutant(
+        "machine",
+        "given up with its mark",
+        "state=State.FAILED, mark=Mark.NO, ended_at=work.now)",
+        "state=State.FAILED, ended_at=work.now)",
+    ),
+    Mutant("machine", "time-outs interrupt nobody", "stopping=Stopping.TIMEOUT, stopping_at=work.now)", "stopping=Stopping.TIMEOUT)"),
+    Mutant("machine", "time never passes", "elif timer_of(sub_task, node) <= work.now:", "elif False:"),
+    Mutant(
+        "machine", "time passes too early", "elif timer_of(sub_task, node) <= work.now:", "elif timer_of(sub_task, node) <= work.now + 20:"
+    ),
+    Mutant(
+        "machine",
+        "an interrupt is named once",
+        "if sub_task.unconfirmed or (sub_task.live and sub_task.stopping):",
+        "if sub_task.unconfirmed:",
+    ),
+    Mutant(
+        "machine",
+        "an unconfirmed end is forgotten",
+        "if sub_task.unconfirmed or (sub_task.live and sub_task.stopping):",
+        "if sub_task.live and sub_task.stopping:",
+    ),
+    Mutant(
+        "machine",
+        "open orders are named once",
+        "        work.effects.append(Dispatch(index))\n\n\ndef _set_timer",
+        "        pass\n\n\ndef _set_timer",
+    ),
+    Mutant(
+        "machine", "new orders are named twice", "and (index not in work.touched or work.touched[index].attempt == sub_task.attempt)", ""
+    ),
+    Mutant("machine", "a wake names no timer", "    tally.timer = 0\n", "    tally.timer = 0\n    return\n"),
+    Mutant("machine", "a paused rest wakes the dag", "(sub_task.resting and dag.paused is None)", "sub_task.resting"),
+    Mutant("machine", "reports look at their own node only", "nodes.update(dict.fromkeys(onward))", "pass"),
+    Mutant(
+        "machine", "reports look the wrong way", "upstream if work.dag.operator is Operator.ROLLBACK else plan.downstream[node]", "upstream"
+    ),
+    Mutant(
+        "machine",
+        "reports look past their own node",
+        "    for node in nodes:\n        _ready_node",
+        "    for node in dict.fromkeys(onward):\n        _ready_node",
+    ),
+    Mutant(
+        "machine", "nobody waits for a turn", "if dag.paused is not None or not turn(dag, work.tally, node):", "if dag.paused is not None:"
+    ),
+    Mutant(
+        "machine",
+        "a paused dag goes on",
+        "if dag.paused is not None or not turn(dag, work.tally, node):",
+        "if not turn(dag, work.tally, node):",
+    ),
+    Mutant("machine", "a halted dag goes on", "        elif idle or sub_task.live or held:", "        elif sub_task.live or held:"),
+    Mutant("machine", "a live one begins again", "        elif idle or sub_task.live or held:", "        elif idle or held:"),
+    Mutant("machine", "held nodes begin", "        elif idle or sub_task.live or held:", "        elif idle or sub_task.live:"),
+    Mutant("machine", "a halted dag forgets its marks", "    if idle and not work.tally.marked:", "    if idle:"),
+    Mutant(
+        "machine",
+        "a retry forgets the undo",
+        "_ready(work, index, Operator.ROLLBACK, Mark.DUE if forward else Mark.NO)",
+        "_ready(work, index, Operator.RUN, Mark.HAD)",
+    ),
+    Mutant(
+        "machine",
+        "a mark outlives the rollback",
+        "_ready(work, index, Operator.ROLLBACK, Mark.DUE if forward else Mark.NO)",
+        "_ready(work, index, Operator.ROLLBACK, Mark.DUE)",
+    ),
+    Mutant(
+        "machine",
+        "a retry forgets the run",
+        "_ready(work, index, Operator.ROLLBACK, Mark.DUE if forward else Mark.NO)",
+        "_ready(work, index, Operator.ROLLBACK, Mark.NO)",
+    ),
+    Mutant(
+        "machine",
+        "the second half is had twice",
+        "_ready(work, index, Operator.RUN, Mark.HAD)",
+        "_ready(work, index, Operator.RUN, Mark.DUE)",
+    ),
+    Mutant("machine", "the second half waits for a refusal", "elif sub_task.undone and not held:", "elif sub_task.undone and held:"),
+    Mutant("machine", "a rest ends too early", "(sub_task.resting and sub_task.retry_at <= work.now)", "sub_task.resting"),
+    Mutant("machine", "a rest never ends", "(sub_task.resting and sub_task.retry_at <= work.now)", "False"),
+    Mutant("machine", "done things run again", "elif forward and not sub_task.done:", "elif forward:"),
+    Mutant("machine", "undone things are undone again", "elif not forward and not sub_task.undone:", "elif not forward:"),
+    Mutant("machine", "attempts do not grow", "attempt=work.sub_tasks[index].attempt + 1", "attempt=max(work.sub_tasks[index].attempt, 1)"),
+    Mutant("machine", "a new attempt remembers the stop", "        stopping=Stopping.NO,\n        stopping_at=0,\n", ""),
+    Mutant("machine", "a new attempt rests", "        retry_at=0,\n        deadline=0,", "        deadline=0,"),
+    Mutant("machine", "a new attempt keeps the old deadline", "        deadline=0,\n", ""),
+    Mutant("machine", "bound to nobody", "agent=work.here if agent is None else agent", "agent=agent"),
+    Mutant(
+        "machine", "orders are not sent", "        **facts,\n    )\n    work.effects.append(Dispatch(index))", "        **facts,\n    )"
+    ),
+    Mutant(
+        "machine",
+        "an operator keeps started_at",
+        "work.set(started_at=0, asks=work.dag.asks + 1, **facts)",
+        "work.set(asks=work.dag.asks + 1, **facts)",
+    ),
+    Mutant("machine", "a cancel cancels nothing", "_ask(work, cancelled=True)", "_ask(work)"),
+    Mutant(
+        "machine", "a cancel lets retries go on", "        elif sub_task.mark is Mark.DUE:\n            work.put(index, mark=Mark.NO)\n", ""
+    ),
+    Mutant(
+        "machine",
+        "a cancel moves the grace",
+        "stopping_at=sub_task.stopping_at or work.now)\n    work.effects",
+        "stopping_at=work.now)\n    work.effects",
+    ),
+    Mutant("machine", "a cancel interrupts nobody", "    work.effects.append(Interrupt(index, Stopping.ASKED))\n", ""),
+    Mutant(
+        "machine",
+        "a cancelled rest keeps its time",
+        "state=State.FAILED, mark=Mark.NO, retry_at=0, stopping",
+        "state=State.FAILED, mark=Mark.NO, stopping",
+    ),
+    Mutant(
+        "machine",
+        "a retry leaves the dag cancelled",
+        '_ask(work, operator=Operator.RUN, cancelled=False, halt_reason="")\n    return False\n\n\ndef _rollback',
+        '_ask(work, operator=Operator.RUN, halt_reason="")\n    return False\n\n\ndef _rollback',
+    ),
+    Mutant(
+        "machine",
+        "a retry keeps rolling back",
+        '_ask(work, operator=Operator.RUN, cancelled=False, halt_reason="")\n    return False\n\n\ndef _rollback',
+        '_ask(work, cancelled=False, halt_reason="")\n    return False\n\n\ndef _rollback',
+    ),
+    Mutant(
+        "machine",
+        "a rollback goes forward",
+        "_ask(work, operator=Operator.ROLLBACK, cancelled",
+        "_ask(work, operator=Operator.RUN, cancelled",
+    ),
+    Mutant("machine", "a rollback keeps approvals", ', halt_reason="", approvals={})', ', halt_reason="")'),
+    Mutant("machine", "a rollback marks nothing", "            _mark(work, index, asked=0)\n", "            pass\n"),
+    Mutant("machine", "a pass takes the done as well", "        if not work.sub_tasks[index].done:\n", "        if True:\n"),
+    Mutant(
+        "machine", "a pass of a dag is not final", "work.set(operator=Operator.PASS, cancelled", "work.set(operator=Operator.RUN, cancelled"
+    ),
+    Mutant(
+        "machine",
+        "a pass of a node leaves the dag cancelled",
+        '_ask(work, operator=Operator.RUN, cancelled=False, halt_reason="")\n    return False\n\n\ndef _skip',
+        '_ask(work, operator=Operator.RUN, halt_reason="")\n    return False\n\n\ndef _skip',
+    ),
+    Mutant("machine", "a skip is not written down", "    work.set(skipped_undo=True)\n", ""),
+    Mutant(
+        "machine",
+        "a skip takes what has not failed",
+        "        if work.sub_tasks[index].broken:\n            _take_as",
+        "        if True:\n            _take_as",
+    ),
+    Mutant("machine", "a skip counts as done", "_take_as(work, index, Operator.SKIP)", "_take_as(work, index, Operator.PASS)"),
+    Mutant(
+        "machine", "a signal is heard twice", "if work.settled or request.name in work.dag.signals:", "if request.name in work.dag.signals:"
+    ),
+    Mutant("machine", "a pause has no end", "    _set_timer(work)\n    work.woken = True\n    return False", "    return False"),
+    Mutant(
+        "machine",
+        "a resume waits for somebody",
+        "    work.set(paused=None)\n    return True",
+        "    work.set(paused=None)\n    return False",
+    ),
+    Mutant(
+        "machine",
+        "an approval waits for somebody",
+        "request.node: approval})\n    return True",
+        "request.node: approval})\n    return False",
+    ),
+    Mutant("machine", "reports are not followed up", "    else:\n        _ready_neighbours(work)\n", ""),
+    Mutant("machine", "reports do not look at the clock", " or 0 < work.tally.timer <= now:", ":"),
+    Mutant("work", "the version stands still", "version=self.origin.version + 1", "version=self.origin.version"),
+    Mutant(
+        "work", "the version moves for nothing", "if not differs and (self.dag is self.origin or self.dag == self.origin):", "if False:"
+    ),
+    Mutant("work", "the end has no time", "            ended_at = self.now if over else 0\n", "            ended_at = 0\n"),
+    Mutant(
+        "work",
+        "the end outlives a retry",
+        "        if not over or state is not self.state:\n",
+        "        if over and state is not self.state:\n",
+    ),
+    Mutant("work", "nobody is told that it settled", "            self.effects.append(Settled())\n", "            pass\n"),
+    Mutant("work", "timers are not named", "            self.effects.append(Timer(tally.timer))\n", "            pass\n"),
+    Mutant("work", "counts stay behind", "        self.tally.moved(index, before, after)\n", ""),
+    Mutant(
+        "work", "the bound of what is due stays behind", "        self.tally.due(timer_of(after, ", "        (lambda _: 0)(timer_of(after, "
+    ),
+    Mutant("tally", "downstream is not told", "                    self.up[child] += (new > 0) - (old > 0)", "                    pass"),
+    Mutant("tally", "upstream is not told", "                    self.down[parent] += (new > 0) - (old > 0)", "                    pass"),
+    Mutant("tally", "marks are not counted", "        self.marked += (after.mark is Mark.DUE) - (before.mark is Mark.DUE)\n", ""),
+    Mutant("tally", "patience is never at its end", "        return sub_task.readied_at + node.patience\n", "        return 0\n"),
+    Mutant(
+        "tally",
+        "more time is not granted",
+        "return sub_task.deadline or sub_task.started_at + node.timeout",
+        "return sub_task.started_at + node.timeout",
+    ),
+    Mutant("state", "FAILED while a retry is due", "if halted(dag, tally) and not tally.marked:", "if halted(dag, tally):"),
+    Mutant("state", "FAILED while something is live", "    if tally.going:\n        return State.RUNNING\n", ""),
+    Mutant(
+        "state",
+        "a cancel does not halt",
+        "return dag.cancelled or bool(dag.halt_reason) or tally.broken > 0",
+        "return bool(dag.halt_reason) or tally.broken > 0",
+    ),
+    Mutant(
+        "state",
+        "a failure does not halt",
+        "return dag.cancelled or bool(dag.halt_reason) or tally.broken > 0",
+        "return dag.cancelled or bool(dag.halt_reason)",
+    ),
+    Mutant(
+        "state", "rollbacks look upstream", "tally.down[node] if dag.operator is Operator.ROLLBACK else tally.up[node]", "tally.up[node]"
+    ),
+    Mutant(
+        "state",
+        "a node is FAILED though marked",
+        "    if any(sub_task.broken for sub_task in sub_tasks):\n        return State.FAILED\n",
+        "",
+    ),
+    Mutant(
+        "fold",
+        "the lock is held for ever",
+        "    if state is State.SUCCEEDED:\n        return False\n    if state is not",
+        "    if state is not",
+    ),
+    Mutant("fold", "every failure releases the lock", "return not broken or not all(", "return not all("),
+    Mutant(
+        "fold",
+        "the stage of a rollback stands still",
+        "        return next((node + 1 for node in range(count - 1, -1, -1) if tally.not_undone[node]), 1)",
+        "        return count",
+    ),
+    Mutant("fold", "a restart forgets what rests", "sub_task.live or (sub_task.resting and dag.paused is None)", "sub_task.live"),
+    Mutant(
+        "fold",
+        "a restart forgets interrupts",
+        "if sub_task.unconfirmed or (sub_task.live and sub_task.stopping):",
+        "if sub_task.unconfirmed:",
+    ),
+    Mutant("fold", "a restart forgets a pause's end", "times.append(0 if state is State.FAILED else dag.paused.until)", "times.append(0)"),
+    Mutant(
+        "fold",
+        "at home means anywhere",
+        "(planned.at_home or planned.agents[index - dag.plan.first[node]] is None)",
+        "planned.agents[index - dag.plan.first[node]] is None",
+    ),
+    Mutant("guards", "a rollback undoes what cannot be", "lambda flags: flags.rollable", "lambda flags: True"),
+    Mutant("guards", "a rollback needs what never began", "lambda sub_task: not sub_task.undone", "lambda sub_task: True"),
+    Mutant(
+        "guards",
+        "a dag is retried while it runs",
+        '        return Refused("retry.not_failed", "only a FAILED dag can be retried")',
+        "        pass",
+    ),
+    Mutant(
+        "guards",
+        "a rollback begins beside what is live",
+        '        return Refused("rollback.not_failed", "only a FAILED dag can be rolled back", hint="cancel it first")',
+        "        pass",
+    ),
+    Mutant(
+        "guards",
+        "a node is passed that has not failed",
+        '        return Refused("node_pass.node_not_failed"',
+        '        str("node_pass.node_not_failed"',
+    ),
+    Mutant(
+        "guards",
+        "one is led on in a rollback",
+        '        return Refused("sub_task_retry.rolling_back"',
+        '        Refused("sub_task_retry.rolling_back"',
+    ),
+    Mutant(
+        "guards", "what is finished is cancelled", '        return Refused("cancel.finished", "the dag is not running")', "        pass"
+    ),
+)
