@@ -20,6 +20,7 @@ __all__ = [
     "Courier",
     "DagStore",
     "Draft",
+    "History",
     "InboxEntry",
     "InboxStore",
     "Launch",
@@ -39,7 +40,7 @@ class DagStore(Protocol):
     def create(self, draft: Draft) -> Dag:
         """One transaction: the maintenance lock, ids, the dag and its sub-tasks. The same key again gives the stored dag.
 
-        `Refused` ``maintenance.held`` (message and ``holder`` name the dag that holds the lock)."""
+        `Refused` ``maintenance.held``, with ``holder_name``, ``holder_id``, ``holder_key`` and ``taken_at`` of the dag in the way."""
 
     def save(self, changes: Sequence[Change], lines: Sequence[AttemptLine] = ()) -> Mapping[str, Literal["stale"] | Refused]:
         """Group commit: all changes and lines in one transaction, each guarded by its version. Keys of those not saved.
@@ -65,6 +66,9 @@ class DagStore(Protocol):
     def under_maintenance(self) -> bool:
         """Whether a GLOBAL lock is held."""
 
+    def forget(self, older_than: int, keep_count: int | None = None, *, batch: int = 500) -> list[str]:
+        """Remove settled dags made before ``older_than``, and the oldest beyond ``keep_count``; keys of at most ``batch`` that went."""
+
 
 class InboxStore(Protocol):
     """Orders and outcomes of this agent for homes that are kept elsewhere. Durable before each method returns."""
@@ -72,7 +76,8 @@ class InboxStore(Protocol):
     def accept(self, order: Order, *, begin: bool) -> InboxEntry:
         """Write the order down unless a higher fence of that sub-task is known; the entry as it now stands.
 
-        ``begin`` also writes that it was begun, in the same transaction."""
+        ``begin`` also writes that it was begun, in the same transaction. When a higher fence is known, the answer has ``order`` None
+        and is not kept."""
 
     def begin(self, fence: Fence) -> None: ...
     def end(self, report: Report) -> None: ...
@@ -85,7 +90,20 @@ class InboxStore(Protocol):
     def open(self) -> list[InboxEntry]:
         """Entries not ended, or ended and not acknowledged; read once at start."""
 
+    def settle(self, dag_key: str, at: int) -> None:
+        """The dag settled at that time: its entries may be forgotten later."""
+
+    def settle(self, dag_key: str, at: int) -> None:
+        """The dag's home says that it settled; only then can `forget` remove what it had here."""
+
     def forget(self, settled_before: int) -> int: ...
+
+
+class History(Protocol):
+    """What a home can forget."""
+
+    def forget(self, older_than: int, keep_count: int | None = None, *, batch: int = 500) -> list[str]:
+        """Remove settled dags made before ``older_than`` (nanoseconds), and beyond the newest ``keep_count``; their keys, at most ``batch``."""
 
 
 class Courier(Protocol):
@@ -95,6 +113,9 @@ class Courier(Protocol):
         """Returns once the agent has written the order down."""
 
     def interrupt(self, agent: Address, interrupt: Interrupt) -> None: ...
+    def settled(self, agent: Address, dag_key: str) -> None:
+        """The agent may forget what it did for that dag, some time from now."""
+
     def report(self, home: Home, maintainer: Address, report: Report) -> Verdict:
         """To the maintainer named, else to whoever serves that home."""
 

@@ -1,0 +1,75 @@
+"""Maintenance locks: which exclude which (`obshell-wire.md` §3.10), and the refusal that names the holder.
+
+::
+
+    asked \\ held   GLOBAL    TENANT a   OBPROXY
+    GLOBAL         no        no         yes
+    TENANT a       no        no         yes
+    TENANT b       no        yes        yes
+    OBPROXY        yes       yes        no
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from oboe.domain.errors import Refused
+from oboe.domain.model import Dag, Maintenance
+from oboe.domain.values import MaintenanceKind
+
+__all__ = ["GLOBAL_SCOPE", "HeldLock", "MaintenanceHeld", "conflict", "lock_of", "scope_of"]
+
+GLOBAL_SCOPE = "GLOBAL"
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLock:
+    """One lock and the dag that holds it."""
+
+    scope: str
+    dag_key: str
+    kind: MaintenanceKind
+    dag_name: str
+    dag_id: int
+    taken_at: int
+    """Nanoseconds."""
+
+
+class MaintenanceHeld(Refused):
+    """``maintenance.held``: another dag is at work on the same thing."""
+
+    def __init__(self, lock: HeldLock) -> None:
+        what = {MaintenanceKind.GLOBAL: "everything", MaintenanceKind.OBPROXY: "obproxy"}.get(lock.kind, f"tenant {lock.scope[7:]}")
+        super().__init__(
+            "maintenance.held",
+            f"{lock.dag_name} (dag {lock.dag_id}) holds the maintenance lock on {what}",
+            hint="wait until it settles, or roll it back, or pass it",
+        )
+        self.lock = lock
+        self.holder_name = lock.dag_name
+        self.holder_id = lock.dag_id
+        self.holder_key = lock.dag_key
+        self.taken_at = lock.taken_at
+
+
+def scope_of(maintenance: Maintenance) -> str:
+    """The name of the lock: one row for each."""
+    return f"TENANT {maintenance.key}" if maintenance.kind is MaintenanceKind.TENANT else maintenance.kind.name
+
+
+def lock_of(dag: Dag, taken_at: int) -> HeldLock:
+    """The lock this dag takes."""
+    return HeldLock(scope_of(dag.maintenance), dag.key, dag.maintenance.kind, dag.name, dag.id, taken_at)
+
+
+def conflict(asked: HeldLock, held: Iterable[HeldLock]) -> HeldLock | None:
+    """The lock in the way, if any; a dag is never in its own way."""
+    return next((lock for lock in held if lock.dag_key != asked.dag_key and _exclude(asked, lock)), None)
+
+
+def _exclude(one: HeldLock, other: HeldLock) -> bool:
+    both = {one.kind, other.kind}
+    if both == {MaintenanceKind.GLOBAL, MaintenanceKind.TENANT}:
+        return True
+    return one.scope == other.scope

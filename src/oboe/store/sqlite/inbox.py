@@ -1,0 +1,110 @@
+"""The inbox: orders and outcomes of this agent for homes that are kept elsewhere.
+
+Invariants: an entry is *open* (``is_open``) until it ended and its end was acknowledged; the first outcome of an attempt is the outcome;
+an entry is forgotten only when its home has said, long enough ago, that the dag settled.
+"""
+
+from __future__ import annotations
+
+from oboe.domain.messages import Fence, Interrupt, Order, Report
+from oboe.domain.records import InboxEntry
+from oboe.store.database import Database, Row, Session
+from oboe.store.encoding import encode, read_order, read_report
+
+__all__ = ["SqliteInbox"]
+
+_FENCE = "dag_key = ? AND sub_task = ? AND epoch = ? AND attempt = ?"
+_HIGHEST = "SELECT epoch, attempt FROM inbox WHERE dag_key = ? AND sub_task = ? ORDER BY epoch DESC, attempt DESC LIMIT 1"
+_ENTRY = "SELECT dag_key, sub_task, epoch, attempt, order_body, begun, report_body, acknowledged FROM inbox"
+_GET = f"{_ENTRY} WHERE {_FENCE}"
+_OPEN = f"{_ENTRY} WHERE is_open = 1 ORDER BY dag_key, sub_task, epoch, attempt"
+_PUT = (
+    "INSERT INTO inbox (dag_key, sub_task, epoch, attempt, is_open, begun, acknowledged, settled_at, order_body, report_body) "
+    "VALUES (?, ?, ?, ?, 1, ?, 0, 0, ?, ?)"
+)
+_BEGIN = f"UPDATE inbox SET begun = 1 WHERE {_FENCE} AND report_body IS NULL"
+_END = f"UPDATE inbox SET report_body = ? WHERE {_FENCE} AND report_body IS NULL"
+_ACKNOWLEDGE = f"UPDATE inbox SET acknowledged = 1, is_open = 0 WHERE {_FENCE} AND report_body IS NOT NULL"
+_SETTLE = "UPDATE inbox SET settled_at = ? WHERE dag_key = ? AND settled_at = 0"
+_FORGET = "DELETE FROM inbox WHERE settled_at > 0 AND settled_at < ? AND is_open = 0"
+
+
+class SqliteInbox:
+    """`oboe.engine.ports.InboxStore` over a `Sqlite`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def accept(self, order: Order, *, begin: bool) -> InboxEntry:
+        """The entry of that fence. An order that is not written down, because a higher fence is known, is answered with ``order`` None."""
+        body = encode(order)
+
+        def work(session: Session) -> InboxEntry:
+            fence = order.fence
+            known = session.rows(_GET, _values(fence))
+            if not known:
+                higher = session.rows(_HIGHEST, (fence.dag_key, fence.sub_task))
+                if higher and higher[0] > (fence.epoch, fence.attempt):
+                    return InboxEntry(None, fence, begun=False, ended=None, acknowledged=False)
+                session.run(_PUT, (*_values(fence), int(begin), body, None))
+                return InboxEntry(order, fence, begun=begin, ended=None, acknowledged=False)
+            if begin:
+                session.run(_BEGIN, _values(fence))
+            return _entry(session.rows(_GET, _values(fence))[0])
+
+        return self._database.write(work)
+
+    def begin(self, fence: Fence) -> None:
+        self._database.write(lambda session: session.run(_BEGIN, _values(fence)))
+
+    def end(self, report: Report) -> None:
+        """The first end of an attempt stays."""
+        self._end(report.fence, report)
+
+    def refuse(self, interrupt: Interrupt, report: Report) -> None:
+        self._end(interrupt.fence, report)
+
+    def _end(self, fence: Fence, report: Report) -> None:
+        body = encode(report)
+
+        def work(session: Session) -> None:
+            if not session.run(_END, (body, *_values(fence))) and not session.rows(_GET, _values(fence)):
+                session.run(_PUT, (*_values(fence), 0, None, body))
+
+        self._database.write(work)
+
+    def acknowledge(self, fence: Fence) -> None:
+        self._database.write(lambda session: session.run(_ACKNOWLEDGE, _values(fence)))
+
+    def get(self, fence: Fence) -> InboxEntry | None:
+        rows = self._database.read(lambda session: session.rows(_GET, _values(fence)))
+        return _entry(rows[0]) if rows else None
+
+    def highest(self, dag_key: str, sub_task: int) -> Fence | None:
+        rows = self._database.read(lambda session: session.rows(_HIGHEST, (dag_key, sub_task)))
+        return Fence(dag_key, sub_task, *rows[0]) if rows else None
+
+    def open(self) -> list[InboxEntry]:
+        return [_entry(row) for row in self._database.read(lambda session: session.rows(_OPEN))]
+
+    def settle(self, dag_key: str, at: int) -> None:
+        """Its home says that the dag settled; the first time counts."""
+        self._database.write(lambda session: session.run(_SETTLE, (at, dag_key)))
+
+    def forget(self, settled_before: int) -> int:
+        return self._database.write(lambda session: session.run(_FORGET, (settled_before,)))
+
+
+def _values(fence: Fence) -> tuple[str, int, int, int]:
+    return (fence.dag_key, fence.sub_task, fence.epoch, fence.attempt)
+
+
+def _entry(row: Row) -> InboxEntry:
+    *fence, order, begun, report, acknowledged = row
+    return InboxEntry(
+        order=None if order is None else read_order(order),
+        fence=Fence(*fence),
+        begun=bool(begun),
+        ended=None if report is None else read_report(report),
+        acknowledged=bool(acknowledged),
+    )

@@ -1,0 +1,79 @@
+"""Every statement on dags, one per name, in the words of MySQL; SQLite's adapter translates the two words it does not know.
+
+``?`` is a parameter. ``{keys}`` is a list of them: see `oboe.store.database.listed`. ``FOR UPDATE`` means nothing to SQLite, where a
+home has one writer. Statements that are run for many rows end in one ``VALUES (…)`` group, which the MySQL driver repeats within
+one statement.
+"""
+
+from __future__ import annotations
+
+# Numbers: never given twice, so never taken from what is stored.
+LOCK_COUNTERS = "SELECT name, value FROM counter WHERE name IN ({keys}) ORDER BY name FOR UPDATE"
+SET_COUNTER = "REPLACE INTO counter (name, value) VALUES (?, ?)"
+ADD_TO_COUNTERS = "UPDATE counter SET value = value + ?"
+
+# Making
+INSERT_DAG = (
+    "INSERT INTO dag (id, dag_key, name, maintained, node_base, sub_task_base, size, created_at, facts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+PUT_STATE = "REPLACE INTO dag_state (dag_id, version, state, settled, body) VALUES (?, ?, ?, ?, ?)"
+PUT_SUB_TASK = "REPLACE INTO sub_task (dag_id, sub_task, body) VALUES (?, ?, ?)"
+INSERT_LINE = (
+    "INSERT IGNORE INTO sub_task_log (id, dag_id, sub_task, attempt, seq, logged_at, level, code, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+# Guarding: the versions as they are, held until the commit
+GUARD = "SELECT dag_id, version FROM dag_state WHERE dag_id IN ({keys}) ORDER BY dag_id FOR UPDATE"
+
+# Maintenance locks
+LOCKS = "SELECT scope, dag_key, kind, dag_name, dag_id, taken_at FROM maintenance_lock ORDER BY scope FOR UPDATE"
+TAKE_LOCK = "INSERT INTO maintenance_lock (scope, dag_key, kind, dag_name, dag_id, taken_at) VALUES (?, ?, ?, ?, ?, ?)"
+RELEASE_LOCKS = "DELETE FROM maintenance_lock WHERE dag_key IN ({keys})"
+HAS_LOCK = "SELECT COUNT(*) FROM maintenance_lock WHERE scope = ?"
+
+# Reading: facts do not change, so they may be read before state and sub-tasks, which are one statement and so one moment
+FACTS = "SELECT dag_key, id, node_base, sub_task_base, facts FROM dag WHERE id IN ({keys}) ORDER BY id"
+BODIES = (
+    "SELECT dag_id, -1 AS place, version, body FROM dag_state WHERE dag_id IN ({keys}) "
+    "UNION ALL SELECT dag_id, sub_task, 0, body FROM sub_task WHERE dag_id IN ({keys})"
+)
+ID_OF_KEY = "SELECT id FROM dag WHERE dag_key = ?"
+OWNER_OF_DAG = "SELECT id, id, 1 FROM dag WHERE id = ?"
+OWNER_OF_NODE = "SELECT id, node_base, 0 FROM dag WHERE node_base <= ? ORDER BY node_base DESC LIMIT 1"
+OWNER_OF_SUB_TASK = "SELECT id, sub_task_base, size FROM dag WHERE sub_task_base <= ? ORDER BY sub_task_base DESC LIMIT 1"
+VERSIONS = "SELECT d.dag_key, s.version FROM dag d JOIN dag_state s ON s.dag_id = d.id WHERE d.dag_key IN ({keys})"
+UNSETTLED = "SELECT dag_id FROM dag_state WHERE settled = 0 ORDER BY dag_id"
+NEWEST_MAINTENANCE = "SELECT id FROM dag WHERE maintained = 1 ORDER BY id DESC LIMIT 1"
+_LINES = "SELECT id, sub_task, attempt, seq, logged_at, level, code, body FROM sub_task_log WHERE dag_id = ?"
+LINES = f"{_LINES} AND sub_task IN ({{keys}}) ORDER BY id"
+ALL_LINES = f"{_LINES} ORDER BY id"
+
+# Pages: newest or oldest first, of all, of one name, of the settled or the unsettled
+PAGE_NEWEST = "SELECT id FROM dag WHERE id < ? ORDER BY id DESC LIMIT ?"
+PAGE_OLDEST = "SELECT id FROM dag WHERE id > ? ORDER BY id LIMIT ?"
+PAGE_NAMED_NEWEST = "SELECT id FROM dag WHERE name = ? AND id < ? ORDER BY id DESC LIMIT ?"
+PAGE_NAMED_OLDEST = "SELECT id FROM dag WHERE name = ? AND id > ? ORDER BY id LIMIT ?"
+PAGE_SETTLED_NEWEST = "SELECT dag_id FROM dag_state WHERE settled = ? AND dag_id < ? ORDER BY dag_id DESC LIMIT ?"
+PAGE_SETTLED_OLDEST = "SELECT dag_id FROM dag_state WHERE settled = ? AND dag_id > ? ORDER BY dag_id LIMIT ?"
+PAGE_SETTLED_NAMED_NEWEST = (
+    "SELECT d.id FROM dag d JOIN dag_state s ON s.dag_id = d.id WHERE s.settled = ? AND d.name = ? AND d.id < ? ORDER BY d.id DESC LIMIT ?"
+)
+PAGE_SETTLED_NAMED_OLDEST = (
+    "SELECT d.id FROM dag d JOIN dag_state s ON s.dag_id = d.id WHERE s.settled = ? AND d.name = ? AND d.id > ? ORDER BY d.id LIMIT ?"
+)
+
+# Forgetting
+OLDEST_SETTLED = (
+    "SELECT d.id, d.dag_key, d.created_at FROM dag d JOIN dag_state s ON s.dag_id = d.id WHERE s.settled = 1 ORDER BY s.dag_id LIMIT ?"
+)
+NTH_NEWEST_SETTLED = "SELECT dag_id FROM dag_state WHERE settled = 1 ORDER BY dag_id DESC LIMIT 1 OFFSET ?"
+FORGET = (
+    "DELETE FROM sub_task_log WHERE dag_id IN ({keys})",
+    "DELETE FROM sub_task WHERE dag_id IN ({keys})",
+    "DELETE FROM dag_state WHERE dag_id IN ({keys})",
+    "DELETE FROM dag WHERE id IN ({keys})",
+)
+
+# The record of what people did
+INSERT_AUDIT = "INSERT INTO audit (id, done_at, who, what, value_before, value_after) VALUES (?, ?, ?, ?, ?, ?)"
+AUDIT_NEWEST = "SELECT id, done_at, who, what, value_before, value_after FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?"
