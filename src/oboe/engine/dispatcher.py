@@ -31,6 +31,9 @@ class Dispatcher:
         self._lanes.drop(agent, ("order", interrupt.fence))
         self._lanes.put(agent, ("interrupt", interrupt.fence), lambda: self._courier.interrupt(agent, interrupt))
 
+    def settled(self, agent: Address, dag_key: str) -> None:
+        self._lanes.put(agent, ("settled", dag_key), lambda: self._courier.settled(agent, dag_key))
+
     def heard_of(self, agent: Address) -> None:
         """It answers again."""
         self._lanes.hurry(agent)

@@ -29,6 +29,7 @@ class Outward(Protocol):
 
     def order(self, agent: Address, order: Order) -> None: ...
     def interrupt(self, agent: Address, interrupt: Interrupt) -> None: ...
+    def settled(self, agent: Address, dag_key: str) -> None: ...
 
 
 def end_report(fence: Fence, operator: Operator, *, agent: Address, at: int, line: LogLine | None) -> Report:
@@ -152,6 +153,8 @@ class Hands:
                 self._dispatch(dag, effect.sub_task)
             elif type(effect) is events.Interrupt:
                 self._interrupt(dag, effect.sub_task, effect.cause)
+            elif type(effect) is events.Settled:
+                self._settled(dag)
 
     def _mine(self, dag: Dag, index: int) -> bool:
         """Carried out by this very process from the dag's own row. Dags of the cluster go through the inbox, wherever they run."""
@@ -182,6 +185,13 @@ class Hands:
             self._post(end_report(fence, sub_task.operator, agent=self._here, at=self._clock(), line=line))
         else:
             self._bury(dag, index, line)
+
+    def _settled(self, dag: Dag) -> None:
+        """Every agent that may have begun something for it hears so."""
+        agents = {fold.executor(dag, index) for index, sub_task in enumerate(dag.sub_tasks) if sub_task.attempt}
+        for agent in agents:
+            if agent is not None and not (agent == self._here and dag.home.kind is HomeKind.AGENT):
+                self._outward.settled(agent, dag.key)
 
     def _bury(self, dag: Dag, index: int, line: LogLine | None) -> None:
         """End what is left of it, and only then report its end."""

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from oboe.domain.errors import TryAgain
 from oboe.domain.messages import Fence, Interrupt, Level, LogLine, Order, Phase, Report
-from oboe.domain.model import Home
 from oboe.domain.values import Address, HomeKind, Stopping
 from oboe.engine.executor import Executor
 from oboe.engine.hands import INTERRUPTED_CODE, INTERRUPTED_TEXT, end_report, stop_line
@@ -53,6 +51,8 @@ class Inbox:
         self._clock = clock
         self._stripes = [threading.RLock() for _ in range(_STRIPES)]
         self._held: dict[Fence, _Held] = {}
+        self._newest: dict[tuple[str, int], Fence] = {}
+        """Of what is held, the latest attempt of each sub-task."""
         self._closed = threading.Event()
 
     # From homes
@@ -60,6 +60,8 @@ class Inbox:
     def order(self, order: Order) -> None:
         """Written down when this returns. `TryAgain` when it could not be."""
         fence = order.fence
+        if len(self._held) >= self._limits.queue_max:
+            raise TryAgain("inbox.full", f"{len(self._held)} orders are open on this agent", after_seconds=5)
         with self._stripe(fence):
             held = self._held.get(fence)
             if held is not None:
@@ -73,14 +75,14 @@ class Inbox:
                 if free:
                     self._executor.give_back(1)
                 raise
-            if entry.fence == fence and entry.ended is None:
-                held = self._held[fence] = _Held(order)
+            if entry.order is not None and entry.ended is None:
+                held = self._hold(_Held(order))
                 if free:
                     self._begin(held)
                 return
         if free:
             self._executor.give_back(1)
-        if entry.fence == fence and entry.ended is not None:
+        if entry.ended is not None:
             self._reporter.tell(order.home, order.maintainer, entry.ended)
 
     def interrupt(self, interrupt: Interrupt) -> None:
@@ -105,6 +107,10 @@ class Inbox:
             else:
                 report = entry.ended
         self._reporter.tell(interrupt.home, interrupt.maintainer, report)
+
+    def settled(self, dag_key: str) -> None:
+        """Its home says that the dag settled: what was done for it may be forgotten some time from now."""
+        self._store.settle(dag_key, self._clock())
 
     def recover(self) -> None:
         """Take up what an earlier life of this agent left. Called once, before any order."""
@@ -170,14 +176,21 @@ class Inbox:
 
     def _supersede(self, fence: Fence) -> None:
         """A later attempt of the same sub-task: what has not begun yet never will; what runs must end first."""
-        for other in tuple(self._held):
-            if (other.dag_key, other.sub_task) == (fence.dag_key, fence.sub_task) and other < fence:
-                held = self._held[other]
-                if held.began:
-                    self._executor.interrupt(other, Stopping.ASKED)
-                else:
-                    line = stop_line(Stopping.ASKED, self._clock())
-                    self._end(end_report(other, held.order.operator, agent=self._here, at=self._clock(), line=line))
+        other = self._newest.get((fence.dag_key, fence.sub_task))
+        if other is None or other > fence:
+            return
+        held = self._held[other]
+        if held.began:
+            self._executor.interrupt(other, Stopping.ASKED)
+        else:
+            line = stop_line(Stopping.ASKED, self._clock())
+            self._end(end_report(other, held.order.operator, agent=self._here, at=self._clock(), line=line))
+
+    def _hold(self, held: _Held) -> _Held:
+        fence = held.order.fence
+        self._held[fence] = held
+        self._newest[(fence.dag_key, fence.sub_task)] = fence
+        return held
 
     def _unbegun(self, interrupt: Interrupt) -> Report:
         line = stop_line(interrupt.cause, self._clock())
@@ -195,9 +208,9 @@ class Inbox:
 
     def _take_up(self, entry: InboxEntry, order: Order) -> None:
         if not entry.begun or order.resumable:
-            self._held[entry.fence] = _Held(order, resumed=entry.begun)
+            self._hold(_Held(order, resumed=entry.begun))
             return
-        self._held[entry.fence] = _Held(order, began=True)
+        self._hold(_Held(order, began=True))
         now = self._clock()
         line = LogLine(now // 1000, now, Level.ERROR, INTERRUPTED_TEXT, INTERRUPTED_CODE)
         report = end_report(entry.fence, order.operator, agent=self._here, at=now, line=line)
@@ -252,5 +265,8 @@ class Inbox:
         else:
             return
         del self._held[report.fence]
+        place = (report.fence.dag_key, report.fence.sub_task)
+        if self._newest.get(place) == report.fence:
+            del self._newest[place]
         self._executor.forget(report.fence)
         self._reporter.tell(held.order.home, held.order.maintainer, whole)

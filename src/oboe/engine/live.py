@@ -86,12 +86,11 @@ class Live:
         """Hear of every change; the answer ends it."""
         with self._lock:
             self._listeners = (*self._listeners, listener)
+        return lambda: self.unlisten(listener)
 
-        def end() -> None:
-            with self._lock:
-                self._listeners = tuple(other for other in self._listeners if other is not listener)
-
-        return end
+    def unlisten(self, listener: Listener) -> None:
+        with self._lock:
+            self._listeners = tuple(other for other in self._listeners if other is not listener)
 
     def wait_version(self, key: str, known_version: int, timeout: float, load: Callable[[str], Dag | None]) -> Dag | None:
         """The dag once its version is past ``known_version``; after ``timeout`` seconds as it stands; None: there is none."""

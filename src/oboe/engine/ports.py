@@ -103,7 +103,9 @@ class History(Protocol):
     """What a home can forget."""
 
     def forget(self, older_than: int, keep_count: int | None = None, *, batch: int = 500) -> list[str]:
-        """Remove settled dags made before ``older_than`` (nanoseconds), and beyond the newest ``keep_count``; their keys, at most ``batch``."""
+        """Remove settled dags made before ``older_than`` (nanoseconds), and those beyond the newest ``keep_count``; their keys.
+
+        At most ``batch`` in one call."""
 
 
 class Courier(Protocol):

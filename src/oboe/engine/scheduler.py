@@ -21,7 +21,7 @@ from typing import TypeVar
 
 from oboe.domain import events, fold
 from oboe.domain.errors import Bug, OboeError, Refused, TryAgain
-from oboe.domain.messages import Phase, Report, Verdict
+from oboe.domain.messages import Fence, Phase, Report, Verdict
 from oboe.domain.model import Dag
 from oboe.domain.values import SECOND, Address, State
 from oboe.engine.hands import Hands
@@ -120,6 +120,17 @@ class Scheduler:
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Hear of every change; the answer ends it."""
         return self._live.listen(listener)
+
+    def unlisten(self, listener: Listener) -> None:
+        self._live.unlisten(listener)
+
+    def is_open(self, fence: Fence) -> bool:
+        """Whether that attempt is live, and not told to stop."""
+        dag = self._live.dags.get(fence.dag_key)
+        if dag is None:
+            return False
+        sub_task = dag.sub_tasks[fence.sub_task]
+        return (sub_task.epoch, sub_task.attempt) == (fence.epoch, fence.attempt) and sub_task.live and not sub_task.stopping
 
     @property
     def trouble(self) -> str:
