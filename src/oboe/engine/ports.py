@@ -91,9 +91,6 @@ class InboxStore(Protocol):
         """Entries not ended, or ended and not acknowledged; read once at start."""
 
     def settle(self, dag_key: str, at: int) -> None:
-        """The dag settled at that time: its entries may be forgotten later."""
-
-    def settle(self, dag_key: str, at: int) -> None:
         """The dag's home says that it settled; only then can `forget` remove what it had here."""
 
     def forget(self, settled_before: int) -> int: ...
