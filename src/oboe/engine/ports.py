@@ -66,9 +66,6 @@ class DagStore(Protocol):
     def under_maintenance(self) -> bool:
         """Whether a GLOBAL lock is held."""
 
-    def forget(self, older_than: int, keep_count: int | None = None, *, batch: int = 500) -> list[str]:
-        """Remove settled dags made before ``older_than``, and the oldest beyond ``keep_count``; keys of at most ``batch`` that went."""
-
 
 class InboxStore(Protocol):
     """Orders and outcomes of this agent for homes that are kept elsewhere. Durable before each method returns."""
@@ -89,9 +86,6 @@ class InboxStore(Protocol):
     def highest(self, dag_key: str, sub_task: int) -> Fence | None: ...
     def open(self) -> list[InboxEntry]:
         """Entries not ended, or ended and not acknowledged; read once at start."""
-
-    def settle(self, dag_key: str, at: int) -> None:
-        """The dag's home says that it settled; only then can `forget` remove what it had here."""
 
     def forget(self, settled_before: int) -> int: ...
 
