@@ -87,6 +87,9 @@ class InboxStore(Protocol):
     def open(self) -> list[InboxEntry]:
         """Entries not ended, or ended and not acknowledged; read once at start."""
 
+    def settle(self, dag_key: str, at: int) -> None:
+        """The dag's home says that it settled; only then can `forget` remove what it had here."""
+
     def forget(self, settled_before: int) -> int: ...
 
 
