@@ -148,16 +148,17 @@ MUTANTS = (
     ),
     Mutant("machine", "a wake names no timer", "    tally.timer = 0\n", "    tally.timer = 0\n    return\n"),
     Mutant("machine", "a paused rest wakes the dag", "(sub_task.resting and dag.paused is None)", "sub_task.resting"),
-    Mutant("machine", "reports look at their own node only", "nodes.update(dict.fromkeys(onward))", "pass"),
+    Mutant("machine", "reports look at their own node only", "    for node in onward:\n", "    for node in ():\n"),
     Mutant(
-        "machine", "reports look the wrong way", "upstream if work.dag.operator is Operator.ROLLBACK else plan.downstream[node]", "upstream"
+        "machine", "reports look the wrong way", "plan.nodes[node].upstream if back else plan.downstream[node]", "plan.nodes[node].upstream"
     ),
     Mutant(
         "machine",
         "reports look past their own node",
-        "    for node in nodes:\n        _ready_node",
-        "    for node in dict.fromkeys(onward):\n        _ready_node",
+        "        _ready_those(work, node, (index,))\n",
+        "",
     ),
+    Mutant("machine", "reports look back", "(work.tally.not_undone if back else work.tally.not_done)[node]", "work.tally.not_done[node]"),
     Mutant(
         "machine", "nobody waits for a turn", "if dag.paused is not None or not turn(dag, work.tally, node):", "if dag.paused is not None:"
     ),

@@ -190,7 +190,7 @@ def _wake(work: Work) -> None:
         if not work.dag.started_at:
             work.set(started_at=work.now)
         for node in range(len(work.dag.plan.nodes)):
-            _ready_node(work, node)
+            _ready_those(work, node, work.dag.plan.sub_tasks_of(node))
     for index in open_before:
         _name_again(work, index)
     _set_timer(work)
@@ -274,18 +274,21 @@ def _set_timer(work: Work) -> None:
 
 
 def _ready_neighbours(work: Work) -> None:
-    """What the reports of this call may have let begin: the nodes they touched, and those next to them."""
+    """What the reports of this call may have let begin: the second half of a retry, and the nodes next to those touched."""
     plan = work.dag.plan
-    nodes = dict.fromkeys(plan.node_of[index] for index in work.touched)
-    for node in tuple(nodes):
-        onward = plan.nodes[node].upstream if work.dag.operator is Operator.ROLLBACK else plan.downstream[node]
-        nodes.update(dict.fromkeys(onward))
-    for node in nodes:
-        _ready_node(work, node)
+    back = work.dag.operator is Operator.ROLLBACK
+    onward: dict[int, None] = {}
+    for index in tuple(work.touched):
+        node = plan.node_of[index]
+        _ready_those(work, node, (index,))
+        if not (work.tally.not_undone if back else work.tally.not_done)[node]:
+            onward.update(dict.fromkeys(plan.nodes[node].upstream if back else plan.downstream[node]))
+    for node in onward:
+        _ready_those(work, node, plan.sub_tasks_of(node))
 
 
-def _ready_node(work: Work, node: int) -> None:
-    """Ready those of its sub-tasks whose time has come."""
+def _ready_those(work: Work, node: int, indices: Sequence[int]) -> None:
+    """Ready those sub-tasks of a node whose time has come."""
     dag = work.dag
     if dag.paused is not None or not turn(dag, work.tally, node):
         return
@@ -298,7 +301,7 @@ def _ready_node(work: Work, node: int) -> None:
     if forward and not work.tally.not_done[node]:
         return
     held = forward and dag.plan.nodes[node].approval and node not in dag.approvals
-    for index in dag.plan.sub_tasks_of(node):
+    for index in indices:
         sub_task = work.sub_tasks[index]
         if sub_task.mark is Mark.DUE:
             _retry_if_due(work, index, held=held)
