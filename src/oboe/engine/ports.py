@@ -151,8 +151,11 @@ class Running(Protocol):
     def wait(self, timeout: float) -> int | None:
         """Exit status (negative: signal), or None when it goes on."""
 
-    def end(self) -> None:
-        """End the whole process group and wait until it is gone."""
+    def output(self, limit: int) -> tuple[str, str]:
+        """The last ``limit`` characters of stdout and of stderr."""
+
+    def end(self) -> bool:
+        """End everything in its session and wait until it is gone, for a bounded time. True: nothing of it is left."""
 
 
 class Launch(Protocol):
