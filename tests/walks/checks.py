@@ -28,6 +28,7 @@ from oboe.domain.events import (
     Wake,
 )
 from oboe.domain.model import Dag, NodePlan, SubTask
+from oboe.domain.transitions import explains
 from oboe.domain.values import HomeKind, MaintenanceKind, Mark, Operator, State, Stopping
 
 from .rules import Rules
@@ -124,6 +125,8 @@ class Checker:
         self, before: Dag, events: Sequence[Any], after: Dag, index: int, pair: tuple[SubTask, SubTask], now: int, here: Any
     ) -> None:
         old, new = pair
+        told = f"{old.state.name}/{old.operator.name} became {new.state.name}/{new.operator.name}, which no row of the table says"
+        require(4, explains((old.state, old.operator), (new.state, new.operator)), told)
         node = before.plan.nodes[before.plan.node_of[index]]
         of_this = (e for e in events if isinstance(e, Ended) and e.sub_task == index)
         ended = [e for e in of_this if (e.epoch, e.attempt) == (old.epoch, old.attempt)]
@@ -256,7 +259,7 @@ class Checker:
                 require(8, state is State.SUCCEEDED and after.operator is Operator.PASS, "a pass of the dag is final at once")
             elif whole:
                 require(8, after.operator is Operator.RUN and not after.cancelled, "after a pass the dag does not go on")
-                require(8, node_done(after, request.node), "a node was passed, and is not done")
+                require(8, node_done(after, request.node or 0), "a node was passed, and is not done")
 
     def _outcome(self, before: Dag, ended: Ended, old: SubTask, new: SubTask, node: NodePlan) -> None:
         """What an attempt came to when its agent ended it."""
@@ -300,8 +303,8 @@ class Checker:
 
     def _dag(self, before: Dag, events: Sequence[Any], after: Dag, was: State, state: State, now: int, here: Any) -> None:
         plan = after.plan
-        for child, node in enumerate(plan.nodes):
-            for parent in node.upstream:
+        for child, planned in enumerate(plan.nodes):
+            for parent in planned.upstream:
                 stacked = node_done(after, parent) or node_undone(after, child)
                 require(1, stacked, f"node {child} is not undone on a node {parent} that is not done")
         for index, sub_task in enumerate(after.sub_tasks):
