@@ -68,9 +68,8 @@ def measure(name: str, plan: Plan, reports: int = 2_000) -> None:
         now += 1
     _, _, wake = timed(dag, [Wake()], now)
     tail = quantiles(costs, n=100)[98]
-    print(
-        f"{name:24} report: median {median(costs):6.0f} µs, p99 {tail:6.0f} µs   first wake {first / 1e3:6.1f} ms   wake {wake / 1e3:6.1f} ms"
-    )
+    cost = f"report: median {median(costs):6.0f} µs, p99 {tail:6.0f} µs"
+    print(f"{name:24} {cost}   first wake {first / 1e3:6.1f} ms   wake {wake / 1e3:6.1f} ms")
 
 
 if __name__ == "__main__":
