@@ -62,8 +62,9 @@ def start_agent(home: Path, options: Sequence[str], address: Address, settings: 
     while True:
         if _wait_end(process.pid, _LOOK_SECONDS):
             raise Refused("agent.not_started", f"the agent ended: {_last_words(log, before)}", hint=f"its output is in {log}")
-        if _answers(address, process.pid, settings):
-            return RunningAgent(process.pid, address)
+        found = find_agent(home) if _answers(address, process.pid, settings) else None
+        if found is not None:
+            return found
         if time.monotonic() > give_up_at:
             hint = f"it goes on trying (pid {process.pid}); its output is in {log}"
             raise TryAgain("agent.start_timeout", f"the agent does not answer after {settings.agent_start_seconds:g} s", hint=hint)
