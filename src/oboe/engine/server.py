@@ -196,6 +196,10 @@ class Engine:
     def signal(self, home: HomeKind, key: str, name: str, payload: Any = None, timeout: float = 10.0) -> Dag:
         return self._of(home).signal(key, name, payload, timeout)
 
+    def nudge(self, home: HomeKind, key: str) -> None:
+        """Somebody put that dag into the home, or changed it there: look at it now."""
+        self._of(home).nudge(key)
+
     def get(self, home: HomeKind, key: str) -> Dag | None:
         return self._of(home).get(key)
 
