@@ -230,7 +230,6 @@ class Attempt:
         self.check()
         self._calls += 1
         directory = attempt_directory(self._tools.work_root, self.fence) / f"call-{self._calls}"
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         running = self._running = self._tools.launch(command, directory=directory, env=env, cwd=cwd, stdin=stdin)
         since, deadline = self._tools.clock(), time.monotonic() + timeout
         self.transcript.waiting = Waiting(f"the command {command[0]}", since, since + int(timeout * SECOND), 1)
@@ -242,13 +241,17 @@ class Attempt:
         except Suspended:
             raise
         except BaseException:
-            running.end()
+            self._end(running)
             raise
         finally:
             self.transcript.waiting = None
             self._running = None
-        size = self._tools.limits.output_chars_max
-        return Completed(status, _tail(directory / "stdout", size), _tail(directory / "stderr", size))
+        return Completed(status, *running.output(self._tools.limits.output_chars_max))
+
+    def _end(self, running: Running) -> None:
+        """Until nothing of it is left: an attempt that has ended leaves nothing behind that a retry could run beside."""
+        while not running.end():
+            _log.warning("a command of dag %s does not end", self.dag_key)
 
     # Other agents
 
@@ -392,14 +395,3 @@ class Attempt:
             additional=additional,
             lines=lines,
         )
-
-
-def _tail(path: Path, chars_max: int) -> str:
-    """The end of a command's output; an absent file is empty output."""
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - chars_max))
-            return file.read().decode("utf-8", "replace")
-    except FileNotFoundError:
-        return ""

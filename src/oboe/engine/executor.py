@@ -230,7 +230,7 @@ class Executor:
         """It was told to stop long ago: kill its commands, and count its worker as lost if it still goes on."""
         if attempt.released:
             return
-        attempt.kill()
+        threading.Thread(target=attempt.kill, name="killer", daemon=True).start()
         with self._lock:
             if attempt.released:
                 return

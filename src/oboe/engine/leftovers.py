@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+from oboe.domain.errors import OboeError
 from oboe.domain.messages import Fence
 
 __all__ = ["Burial", "attempt_directory", "end_leftovers"]
+
+_AGAIN_SECONDS = 2.0
 
 _log = logging.getLogger(__name__)
 
@@ -34,8 +38,12 @@ class Burial:
         self._end = end
 
     def carry_out(self) -> None:
-        try:
-            end_leftovers(self._work_root, self.fence, self._end_recorded)
-        except OSError:
-            _log.exception("ending what is left of dag %s", self.fence.dag_key)
+        """Until nothing is left: as long as something is, the attempt has not ended."""
+        while True:
+            try:
+                end_leftovers(self._work_root, self.fence, self._end_recorded)
+                break
+            except (OSError, OboeError) as error:
+                _log.warning("what is left of dag %s does not end: %s", self.fence.dag_key, error)
+                time.sleep(_AGAIN_SECONDS)
         self._end()

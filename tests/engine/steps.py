@@ -1,0 +1,114 @@
+"""Steps for tests. What they did is in `DONE`, by dag key, in order; `GATES` holds and lets go of those that wait."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from oboe.domain.errors import StepFailed
+from oboe.kit.run import Run
+from oboe.kit.step import Step
+
+DONE: dict[str, list[str]] = defaultdict(list)
+FAILING: set[str] = set()
+"""Keys of dags whose `Brittle` step fails."""
+GATES: dict[str, threading.Event] = defaultdict(threading.Event)
+
+
+def did(run: Run, what: str) -> None:
+    DONE[run.dag_key].append(what)
+
+
+class Noop(Step):
+    def run(self, run: Run) -> None: ...
+
+    def rollback(self, run: Run) -> None: ...
+
+
+class Count(Step):
+    """Tells its turn, and returns one more than what it read."""
+
+    def run(self, run: Run) -> int:
+        did(run, f"do {run.args['n']}")
+        run.log(f"line of {run.args['n']}")
+        before = run.result(f"n{run.args['n'] - 1}")
+        return int(before or 0) + 1
+
+    def rollback(self, run: Run) -> None:
+        did(run, f"undo {run.args['n']} {run.own_result}")
+
+
+class Brittle(Step):
+    """Fails while its dag is among `FAILING`."""
+
+    def run(self, run: Run) -> str:
+        did(run, "do brittle")
+        if run.dag_key in FAILING:
+            raise StepFailed("trial.broken", "it broke", hint="mend it")
+        return "mended"
+
+    def rollback(self, run: Run) -> None:
+        did(run, "undo brittle")
+
+
+class Crashing(Step):
+    def run(self, run: Run) -> None:
+        raise ValueError("no such thing\nsecond line")
+
+
+class Gate(Step):
+    """Waits for its gate in a wait that can be interrupted."""
+
+    resumable = True
+
+    def run(self, run: Run) -> str:
+        did(run, f"do gate {run.attempt}{' resumed' if run.resumed else ''}")
+        gate = GATES[run.dag_key]
+        run.wait_until(gate.is_set, why="the gate", timeout=60, every=0.01)
+        return "open"
+
+    def rollback(self, run: Run) -> None:
+        did(run, "undo gate")
+
+
+class Once(Gate):
+    """A gate that may not run again by itself."""
+
+    resumable = False
+
+
+class Sleeper(Step):
+    """A command that sleeps, and says so."""
+
+    timeout = 60
+
+    def run(self, run: Run) -> None:
+        command = ["sh", "-c", 'echo $$ > "$0"; sleep 1000 & wait', str(Path(run.args["pid_file"]))]
+        run.call(command, timeout=60)
+
+    def cancelled(self, run: Run) -> None:
+        run.log("cancel of the sleeper")
+
+
+class Deaf(Step):
+    """Ignores its interrupt until its gate opens."""
+
+    grace = 0.2
+
+    def run(self, run: Run) -> None:
+        did(run, f"do deaf {run.attempt}")
+        GATES[run.dag_key].wait(30)
+        did(run, f"deaf {run.attempt} is over")
+
+    def rollback(self, run: Run) -> None:
+        did(run, "undo deaf")
+
+
+class Signal(Step):
+    def run(self, run: Run) -> Any:
+        return run.wait_for("go", timeout=30)
+
+
+ALL = (Noop, Count, Brittle, Crashing, Gate, Once, Sleeper, Deaf, Signal)
