@@ -1,7 +1,7 @@
-"""The hybrid encryption of OBShell's interface, both sides: a request's header under RSA, its body under AES (`obshell-wire.md` §4.1–4.4).
+"""The hybrid encryption of OBShell's interface, both sides: a request's header under RSA, its body under AES.
 
-The header is JSON, cut into pieces of 53 bytes, each one PKCS#1 v1.5 block; it carries the AES key and IV of the body. Answers are not
-encrypted. Whatever cannot be opened raises one `Refused` with one text: why it could not be opened is nobody's business.
+The header (`obshell-wire.md` §4.1 to §4.4) is JSON, cut into pieces of 53 bytes, each one PKCS#1 v1.5 block; it carries the AES key and
+IV of the body. Answers are not encrypted. Whatever cannot be opened raises one `Refused` with one text: why is nobody's business.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from oboe.kit.secret import Secret
 __all__ = [
     "KEY_BITS",
     "KeyPair",
+    "PrivateKey",
     "RequestHeader",
     "SealedRequest",
     "load_private_key",
@@ -45,6 +46,8 @@ PIECE_BYTES = 53
 BLOCKS_MAX = 48
 """As many as fit into a header of 16 kB; decrypting one costs half a millisecond before anybody has proven anything."""
 AES_KEY_BYTES = 16
+
+PrivateKey = rsa.RSAPrivateKey
 
 _PKCS1 = padding.PKCS1v15()
 
@@ -89,9 +92,9 @@ def new_key_pair() -> KeyPair:
 
 
 @lru_cache(maxsize=8)
-def load_private_key(private_pem: Secret) -> rsa.RSAPrivateKey:
+def load_private_key(private_pem: Secret) -> PrivateKey:
     """The key of a `KeyPair`, parsed once."""
-    return cast(rsa.RSAPrivateKey, serialization.load_pem_private_key(private_pem.reveal().encode(), password=None))
+    return cast(PrivateKey, serialization.load_pem_private_key(private_pem.reveal().encode(), password=None))
 
 
 @lru_cache(maxsize=64)
@@ -116,7 +119,7 @@ def seal_text(public_key: str, text: bytes) -> str:
     return base64.b64encode(b"".join(key.encrypt(piece, _PKCS1) for piece in pieces)).decode()
 
 
-def open_text(private_key: rsa.RSAPrivateKey, sealed: str) -> bytes:
+def open_text(private_key: PrivateKey, sealed: str) -> bytes:
     """The inverse of `seal_text`, for pieces of any length. Every block is decrypted, even after one that fails."""
     try:
         blocks = base64.b64decode(sealed, validate=True)
@@ -151,8 +154,10 @@ def seal_request(
     return SealedRequest(seal_text(public_key, text), seal_body(keys, body) if body else b"", keys)
 
 
-def open_header(private_key: rsa.RSAPrivateKey, value: str) -> RequestHeader:
-    """Open a request's header. Names of members are matched whatever their case, unknown ones ignored. `Refused` ``secrecy.undecipherable``."""
+def open_header(private_key: PrivateKey, value: str) -> RequestHeader:
+    """Open a request's header. Names of members are matched whatever their case, unknown ones ignored.
+
+    `Refused` ``secrecy.undecipherable``."""
     text = open_text(private_key, value)
     try:
         members = json.loads(text)
@@ -207,7 +212,7 @@ def _text(members: dict[str, Any], name: str) -> str:
     value = members.get(name)
     if value is None:
         return ""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or any("\ud800" <= letter <= "\udfff" for letter in value):
         raise _undecipherable()
     return value
 

@@ -19,9 +19,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from oboe.api.obshell import ids
-from oboe.api.obshell.envelope import CLUSTER_DIGITS, LOCAL_DIGITS, wire_time
 from oboe.api.obshell.names import CANCEL, MAINTENANCE_KINDS, OPERATORS, PASS, RETRY, ROLLBACK, RUN, STATES
 from oboe.api.obshell.objects import AgentAddress, DagObject, LogObject, NodeObject, PreviewEffect, PreviewObject, SubTaskObject
+from oboe.api.shared.envelope import CLUSTER_DIGITS, LOCAL_DIGITS, wire_time
 from oboe.control.views import DagView, Preview
 from oboe.domain import fold
 from oboe.domain.messages import Level, LogLine
@@ -121,10 +121,8 @@ def _dag_operator(dag: Dag, state: State) -> str:
 
 def _dag_additional(dag: Dag) -> dict[str, Any] | None:
     told = _told(dag)
-    if len(dag.plan.nodes) == 1:
-        shown = _merged(dag, dag.plan.sub_tasks_of(0))
-    else:
-        shown = _merge(_shown(sub_task) for sub_task in dag.sub_tasks)
+    alone = len(dag.plan.nodes) == 1
+    shown = _merged(dag, dag.plan.sub_tasks_of(0)) if alone else _merge(_shown(each) for each in dag.sub_tasks)
     if told:
         shown = {**(shown or {}), "oboe": {**told, **((shown or {}).get("oboe") or {})}}
     return shown

@@ -7,22 +7,11 @@ is ``Common.Unexpected``, 500. A route may look a code up as another one, becaus
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from oboe.api.shared.envelope import WireError
 from oboe.domain.errors import OboeError
 
-__all__ = ["TABLE", "WireError", "translate"]
-
-
-@dataclass(frozen=True, slots=True)
-class WireError:
-    """The ``error`` object and the status that goes with it. ``code`` 0 is left out."""
-
-    status: int
-    err_code: str
-    message: str
-    code: int = 0
-
+__all__ = ["TABLE", "translate"]
 
 _UNEXPECTED = ("Common.Unexpected", 500)
 _HEADER_UNREADABLE = 1

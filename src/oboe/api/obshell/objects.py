@@ -19,9 +19,11 @@ __all__ = [
     "LogObject",
     "MemberIdentity",
     "NodeObject",
+    "ObserverInfo",
     "PreviewEffect",
     "PreviewObject",
     "PublicKey",
+    "ServerStats",
     "SubTaskObject",
 ]
 
@@ -189,3 +191,53 @@ class PreviewObject(msgspec.Struct):
     name: str
     effects: list[PreviewEffect]
     notes: tuple[str, ...]
+
+
+class ServerStats(msgspec.Struct, frozen=True):
+    """Resources of a server; oboe does not measure them."""
+
+    cpu_core_total: int = 0
+    cpu_core_assigned: int = 0
+    cpu_core_assigned_percent: int = 0
+    memory_total: str = ""
+    memory_assigned: str = ""
+    memory_in_bytes_total: int = 0
+    memory_in_bytes_assigned: int = 0
+    memory_assigned_percent: int = 0
+    disk_total: str = ""
+    disk_assigned: str = ""
+    disk_in_bytes_total: int = 0
+    disk_in_bytes_assigned: int = 0
+    disk_assigned_percent: int = 0
+    disk_used: str = ""
+    disk_free: str = ""
+    disk_in_bytes_used: int = 0
+    disk_in_bytes_free: int = 0
+    disk_used_percent: int = 0
+    ip: str = ""
+    port: int = 0
+    zone: str = ""
+
+
+_NEVER = "0001-01-01T00:00:00Z"
+
+
+class ObserverInfo(msgspec.Struct):
+    """``/observer/info``."""
+
+    id: int = 0
+    ip: str = ""
+    svr_port: int = 0
+    sql_port: int = 0
+    version: str = ""
+    with_rootserver: bool = False
+    ob_status: int = 0
+    inner_status: str = ""
+    start_time: str = _NEVER
+    stop_time: str = _NEVER
+    stats: ServerStats = ServerStats()
+    architecture: str = ""
+    data_dir: str = ""
+    redo_dir: str = ""
+    log_dir: str = ""
+    obshell_port: int = 0

@@ -1,17 +1,16 @@
-"""The envelope around every answer, and how times are written (`obshell-wire.md` §1.1–1.5)."""
+"""The envelope around every answer, and how times are written (`obshell-wire.md` §1.1 to §1.5)."""
 
 from __future__ import annotations
 
 import secrets
 import time
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 
-from oboe.api.obshell.errors import WireError
-
-__all__ = ["CLUSTER_DIGITS", "LOCAL_DIGITS", "NO_DATA", "Contents", "new_trace_id", "wire_time", "wrap"]
+__all__ = ["CLUSTER_DIGITS", "LOCAL_DIGITS", "NO_DATA", "Contents", "WireError", "new_trace_id", "wire_time", "wrap"]
 
 CLUSTER_DIGITS = 6
 """Digits of a second in the times of what the cluster keeps."""
@@ -19,6 +18,16 @@ LOCAL_DIGITS = 9
 
 NO_DATA = msgspec.UNSET
 """The handler answers nothing: the member ``data`` is left out. ``None`` is ``null``."""
+
+
+@dataclass(frozen=True, slots=True)
+class WireError:
+    """The ``error`` object and the status that goes with it. ``code`` 0 is left out."""
+
+    status: int
+    err_code: str
+    message: str
+    code: int = 0
 
 
 class Contents(msgspec.Struct):

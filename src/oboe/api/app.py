@@ -1,0 +1,59 @@
+"""Every API of an agent as one ASGI application.
+
+No framework's router stands in between: OBShell's wire has neither 405 nor `Allow`, compares raw targets, and reads bodies of GETs; the
+tables of `oboe.api.obshell` say all that a router would.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from oboe.api.obshell.app import PREFIXES, Obshell
+from oboe.api.own.app import PREFIX as OWN_PREFIX
+from oboe.api.own.app import Own
+from oboe.api.shared.exchange import Answer
+from oboe.api.shared.face import ASGIApp, Face, Receive, Scope, Send, Workers, send_answer
+from oboe.control.port import Control, ForwardedAnswer, ForwardedRequest
+
+__all__ = ["Api", "app"]
+
+_NOT_FOUND = Answer(status=404, body=b"404 page not found", content_type="text/plain")
+
+
+class Api:
+    """Dispatches by the first segments of the path, the longest prefix first.
+
+    ``others`` are more applications by prefix; ``""`` takes the rest."""
+
+    def __init__(self, control: Control, others: Mapping[str, ASGIApp]) -> None:
+        self._workers = Workers()
+        self._obshell = Obshell(control)
+        own = Own(control)
+        obshell_face = Face(self._obshell.answer, self._obshell.refuse, self._workers)
+        self._faces: dict[str, ASGIApp] = dict.fromkeys(PREFIXES, obshell_face)
+        self._faces[OWN_PREFIX] = Face(own.answer, own.refuse, self._workers)
+        self._faces.update(others)
+        self._faces = dict(sorted(self._faces.items(), key=lambda face: -len(face[0])))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        path: str = scope["path"]
+        for prefix, face in self._faces.items():
+            if path.startswith(prefix) and (not prefix or path[len(prefix) :][:1] in ("", "/")):
+                await face(scope, receive, send)
+                return
+        await send_answer(_NOT_FOUND, send)
+
+    def answer_forwarded(self, request: ForwardedRequest) -> ForwardedAnswer:
+        """The MASTER's side of ``http.forward``: a FOLLOWER's caller, verified and answered here."""
+        return self._obshell.answer_forwarded(request, received_at=time.time(), started=time.monotonic())
+
+    def stop(self) -> None:
+        self._workers.stop()
+
+
+def app(control: Control, others: Mapping[str, ASGIApp] | None = None) -> Api:
+    """The application that the public port serves."""
+    return Api(control, others or {})

@@ -1,0 +1,196 @@
+"""OBShell's HTTP API: from a request to an answer (`obshell-wire.md` §1.6).
+
+::
+
+    route known? --no--> a slash too many? redirect, else 404
+    public?      --yes-> handler
+    verified?    --no--> 4xx;  FOLLOWER: passed on to the MASTER, whose answer is the answer
+    body opened? --no--> as a header that cannot be opened
+    handler      ------> data, 204, or an error in the envelope
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+from urllib.parse import unquote
+
+from oboe.api.obshell import agents, cluster, tasks
+from oboe.api.obshell.auth import Admitted, Door, Rule
+from oboe.api.obshell.errors import translate
+from oboe.api.obshell.ids import is_obproxy
+from oboe.api.obshell.route import NO_CONTENT, Call, Route, Routes, parse_query
+from oboe.api.shared.envelope import NO_DATA, new_trace_id, wrap
+from oboe.api.shared.exchange import JSON, Answer, Request
+from oboe.control.port import Caller, Control, ForwardedAnswer, ForwardedRequest
+from oboe.domain.errors import OboeError, Refused, Unreachable
+from oboe.remote import secrecy
+
+__all__ = ["PREFIXES", "Obshell"]
+
+PREFIX = "/api/v1"
+PREFIXES = (PREFIX, "/rpc/v1")
+"""Where unknown paths are answered in the envelope; agents of oboe do not talk to each other below ``/rpc/v1``."""
+
+TRACE_HEADER = "x-obshell-trace-id"
+TRACE_LENGTH_MAX = 128
+
+_GUESSES = frozenset({"auth.root_password", "auth.agent_password", "secrecy.undecipherable", "auth.session_unknown", "sso.unknown"})
+_JSON_UTF8 = "application/json; charset=utf-8"
+
+_LOG = logging.getLogger(__name__)
+
+
+class Obshell:
+    """The API over the use cases. Thread-safe."""
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+        self._door = Door(control.keys)
+        self.routes = Routes(PREFIX, [*agents.ROUTES, *cluster.ROUTES, *tasks.ROUTES])
+
+    def answer(self, request: Request) -> Answer:
+        """Answer one request; called on a worker thread. Never raises what a client caused."""
+        found = self.routes.find(request.method, request.path)
+        if found is None:
+            return self._not_routed(request)
+        route, values = found
+        call = _call(self._control, self._door, request, values)
+        call.lookup.update(route.lookup)
+        try:
+            if not route.public:
+                admitted = self._door.admit(request, _rule(route, values))
+                if admitted.forward is not None:
+                    return self._forward(request, admitted)
+                _take(call, admitted, request.body)
+            data = route.handler(call)
+        except OboeError as error:
+            return self._refused(request, call, error)
+        return _answered(request, call, data)
+
+    def answer_forwarded(self, forwarded: ForwardedRequest, *, received_at: float, started: float) -> ForwardedAnswer:
+        """As the MASTER: a request that a FOLLOWER has opened and passed on; its password is verified here."""
+        path, _, query = forwarded.target.partition("?")
+        request = Request(
+            method=forwarded.method,
+            target=forwarded.target,
+            path=unquote(path),
+            query=query,
+            headers={"accept-language": forwarded.language},
+            body=forwarded.body,
+            source=str(forwarded.from_agent.ip),
+            received_at=received_at,
+            started=started,
+        )
+        answer = self._answer_opened(request, forwarded)
+        return ForwardedAnswer(answer.status, answer.content_type, answer.body)
+
+    def refuse(self, condition: str, started: float) -> Answer:
+        """What the server around this API answers by itself."""
+        refusal = {
+            "unread": Refused("request.unread", "the body is too long, too slow or was cut off"),
+            "busy": Refused("request.busy", "too many requests are under way", hint="try again in a moment"),
+        }.get(condition, Refused("bug", "this should not happen", hint="the agent's log has the details; please report it"))
+        error = translate(refusal)
+        return Answer(status=error.status, body=wrap(NO_DATA, trace_id="", started=started, error=error))
+
+    def _answer_opened(self, request: Request, forwarded: ForwardedRequest) -> Answer:
+        found = self.routes.find(request.method, request.path)
+        if found is None:
+            return self._not_routed(request)
+        route, values = found
+        call = _call(self._control, self._door, request, values)
+        call.lookup.update(route.lookup)
+        call.forwarded_by = forwarded.from_agent
+        call.body = forwarded.body
+        try:
+            self._door.check_password(forwarded.header, forwarded.password)
+            data = route.handler(call)
+        except OboeError as error:
+            return self._refused(request, call, error)
+        return _answered(request, call, data)
+
+    def _forward(self, request: Request, admitted: Admitted) -> Answer:
+        header = admitted.header
+        body = secrecy.open_body(header.keys, request.body) if request.body else b""
+        forwarded = ForwardedRequest(
+            method=request.method,
+            target=request.target,
+            body=body,
+            header=admitted.name,
+            password=header.password,
+            from_agent=self._control.agent().address,
+            language=request.headers.get("accept-language", ""),
+        )
+        answer = self._control.forward_to_master(forwarded)
+        if answer.status == 401:
+            self._door.disown(admitted)
+        return Answer(status=answer.status, body=answer.body, content_type=answer.content_type, guessing=answer.status == 401)
+
+    def _not_routed(self, request: Request) -> Answer:
+        target = self.routes.redirect(request.method, request.path)
+        if target is not None:
+            return _redirect(request, target + (f"?{request.query}" if request.query else ""))
+        error = translate(Refused("request.not_found", f"there is no {request.method} {request.path[:200]}"))
+        body = wrap(NO_DATA, trace_id=_trace_id(request), started=request.started, error=error)
+        return Answer(status=error.status, body=body)
+
+    def _refused(self, request: Request, call: Call, error: OboeError) -> Answer:
+        wire = translate(error, call.lookup)
+        unopened = error.code == "secrecy.undecipherable"
+        if wire.status >= 500 and not isinstance(error, (Refused, Unreachable)):
+            _LOG.warning("%s %s: %s: %s", request.method, request.path, error.code, error)
+        trace_id = "" if unopened else _trace_id(request)
+        return Answer(
+            status=wire.status,
+            body=wrap(call.data_on_error, trace_id=trace_id, started=request.started, error=wire),
+            content_type=_JSON_UTF8 if unopened else JSON,
+            headers=tuple(call.headers),
+            guessing=error.code in _GUESSES,
+        )
+
+
+def _call(control: Control, door: Door, request: Request, values: Mapping[str, str]) -> Call:
+    return Call(
+        control=control,
+        door=door,
+        path_values=values,
+        query=parse_query(request.query),
+        body=request.body,
+        caller=Caller(source=request.source),
+        received_at=request.received_at,
+    )
+
+
+def _take(call: Call, admitted: Admitted, body: bytes) -> None:
+    """What the opened header gives to the handler, the body first."""
+    header = admitted.header
+    call.body = secrecy.open_body(header.keys, body) if body else b""
+    call.keys, call.session_id, call.sso_token = header.keys, header.session_id, header.sso_token
+
+
+def _answered(request: Request, call: Call, data: Any) -> Answer:
+    headers = tuple(call.headers)
+    if data is NO_CONTENT:
+        return Answer(status=204, headers=headers)
+    trace_id = "" if request.target == f"{PREFIX}/status" else _trace_id(request)
+    return Answer(status=200, body=wrap(data, trace_id=trace_id, started=request.started), headers=headers)
+
+
+def _rule(route: Route, values: Mapping[str, str]) -> Rule:
+    return Rule.AGENT_PASSWORD_ONLY if is_obproxy(values.get("id", "")) else route.rule
+
+
+def _trace_id(request: Request) -> str:
+    given = request.headers.get(TRACE_HEADER, "")
+    return given[:TRACE_LENGTH_MAX] if given else new_trace_id()
+
+
+def _redirect(request: Request, location: str) -> Answer:
+    headers = (("Location", location),)
+    if request.method != "GET":
+        return Answer(status=307, content_type="", headers=headers)
+    body = f'<a href="{escape(location)}">Moved Permanently</a>.\n\n'
+    return Answer(status=301, body=body.encode(), content_type="text/html; charset=utf-8", headers=headers)

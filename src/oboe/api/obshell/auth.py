@@ -1,0 +1,186 @@
+"""Who asks: the order in which a protected request is verified (`obshell-wire.md` §4.5), for every identity.
+
+::
+
+    header there?  ->  opened?  ->  for this target?  ->  by identity: who, until when, for the first time?
+
+    SINGLE         anybody, until an agent password is set; then that
+    FOLLOWER       not verified here: the MASTER verifies what is passed on to it
+    others         X-OCS-Header: root's password, else what the database says of it; X-OCS-Agent-Header: the agent password
+
+Beyond the original: a header is used once, it expires at most ten minutes from now, and whatever cannot be opened is answered alike.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from enum import Enum
+from hashlib import sha256
+
+from oboe.api.obshell.replays import Replays
+from oboe.api.obshell.sessions import Sessions
+from oboe.api.shared.exchange import Request
+from oboe.control.port import Keys
+from oboe.domain.errors import Refused
+from oboe.domain.values import Identity
+from oboe.kit.secret import Secret
+from oboe.remote import secrecy
+
+__all__ = ["AGENT_HEADER", "ROOT_HEADER", "Admitted", "Door", "Rule"]
+
+ROOT_HEADER = "X-OCS-Header"
+AGENT_HEADER = "X-OCS-Agent-Header"
+
+VALID_SECONDS_MAX = 600
+"""The furthest a header may expire from now."""
+_TIMESTAMP_DIGITS_MAX = 19
+
+
+class Rule(Enum):
+    """What a route asks of its callers beside the common order."""
+
+    NORMAL = 1
+    AGENT_PASSWORD_ONLY = 2
+    """Ids of obproxy's tasks."""
+    NEW_AGENT_PASSWORD = 3
+    """Setting it: the old one, or root's (§4.6)."""
+    LOGIN = 4
+    """A session cannot begin a session."""
+    TOKEN = 5
+    """The one-time token in the header is all."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Used:
+    keys: bytes
+    expires: int
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A request that may pass. With ``forward`` its password was not verified: the MASTER has to."""
+
+    name: str
+    header: secrecy.RequestHeader
+    forward: _Used | None = None
+
+
+class Door:
+    """Verifies requests. Thread-safe."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+        self._replays = Replays()
+        self.sessions = Sessions(lambda: (keys.root_password(), keys.agent_password()))
+
+    def admit(self, request: Request, rule: Rule) -> Admitted:
+        """`Refused` ``auth.*``, ``secrecy.undecipherable``, ``agent.wrong_identity``."""
+        admitted = self.read(request)
+        if not hmac.compare_digest(admitted.header.uri.encode(), request.target.encode()):
+            raise Refused("auth.other_uri", "the header was made for another request")
+        identity = self._keys.identity()
+        if identity is Identity.SINGLE and rule in (Rule.NORMAL, Rule.NEW_AGENT_PASSWORD) and self._keys.agent_password() is None:
+            return admitted
+        expires = _in_time(admitted.header.expires, request.received_at)
+        self._verify(admitted, request, rule, identity)
+        used = _Used(admitted.header.keys or _digest(request, admitted.name), expires)
+        if not self._replays.use(used.keys, used.expires, request.received_at):
+            raise Refused("auth.expired", "the header was used before", hint="make a header for every request")
+        forward = identity is Identity.FOLLOWER and rule is not Rule.AGENT_PASSWORD_ONLY
+        return Admitted(admitted.name, admitted.header, used if forward else None)
+
+    def disown(self, admitted: Admitted) -> None:
+        """The MASTER refused the password: the header counts as not used."""
+        if admitted.forward is not None:
+            self._replays.release(admitted.forward.keys, admitted.forward.expires)
+
+    def read(self, request: Request) -> Admitted:
+        """Open the header, if there is one; nothing is verified."""
+        for name in (AGENT_HEADER, ROOT_HEADER):
+            value = request.headers.get(name.lower())
+            if value:
+                return Admitted(name, secrecy.open_header(self.private_key(), value))
+        raise Refused("auth.no_header", f"the request has neither {AGENT_HEADER} nor {ROOT_HEADER}")
+
+    def private_key(self) -> secrecy.PrivateKey:
+        return secrecy.load_private_key(self._keys.private_key_pem())
+
+    def check_password(self, name: str, password: Secret, *, new: bool = False) -> None:
+        """Of a MASTER, CLUSTER AGENT and the like. ``new``: the agent password is about to be set."""
+        root, agent = self._keys.root_password(), self._keys.agent_password()
+        if name == AGENT_HEADER:
+            if agent is None:
+                raise _needs_root_password()
+            if not _same(password, agent):
+                raise _wrong_agent_password()
+            return
+        if agent is not None and (root is None or new):
+            raise _needs_agent_password()
+        if root is not None and _same(password, root):
+            return
+        if not self._keys.try_root_password(password):
+            raise Refused("auth.root_password", "the root password is wrong")
+
+    def _verify(self, admitted: Admitted, request: Request, rule: Rule, identity: Identity) -> None:
+        header = admitted.header
+        if rule is Rule.TOKEN:
+            return
+        if header.session_id and identity is Identity.CLUSTER_AGENT and rule is not Rule.LOGIN:
+            self.sessions.check(header.session_id, request.received_at)
+        elif rule is Rule.AGENT_PASSWORD_ONLY or identity is Identity.SINGLE:
+            self._check_agent_password(admitted, sealed_too=rule is not Rule.AGENT_PASSWORD_ONLY)
+        elif identity is not Identity.FOLLOWER:
+            self.check_password(admitted.name, header.password, new=rule is Rule.NEW_AGENT_PASSWORD)
+        elif rule is Rule.NEW_AGENT_PASSWORD:
+            raise Refused("agent.wrong_identity", "a FOLLOWER takes no agent password", hint="set it before the agent joins, or after init")
+        elif admitted.name != ROOT_HEADER:
+            raise Refused("auth.no_forward_header", f"a FOLLOWER passes requests on with {ROOT_HEADER} only")
+
+    def _check_agent_password(self, admitted: Admitted, *, sealed_too: bool) -> None:
+        """``sealed_too``: it may also come encrypted once more for this agent."""
+        if admitted.name != AGENT_HEADER:
+            raise _needs_agent_password()
+        known, given = self._keys.agent_password(), admitted.header.password
+        if known is None:
+            raise Refused("auth.no_agent_password", "no agent password is set")
+        if not _same(given, known) and not (sealed_too and self._same_sealed(given, known)):
+            raise _wrong_agent_password()
+
+    def _same_sealed(self, password: Secret, known: Secret) -> bool:
+        try:
+            return hmac.compare_digest(secrecy.open_text(self.private_key(), password.reveal()), known.reveal().encode())
+        except Refused:
+            return False
+
+
+def _in_time(text: str, now: float) -> int:
+    """When the header expires: not before now, not in ten minutes only."""
+    if not text.isascii() or not text.isdigit() or len(text) > _TIMESTAMP_DIGITS_MAX:
+        raise Refused("auth.bad_timestamp", "the header's time is not a decimal number of seconds")
+    expires = int(text)
+    if now > expires:
+        raise Refused("auth.expired", "the header has expired", hint="are the clocks right?")
+    if expires > now + VALID_SECONDS_MAX:
+        raise Refused("auth.bad_timestamp", f"the header expires more than {VALID_SECONDS_MAX} s from now", hint="are the clocks right?")
+    return expires
+
+
+def _digest(request: Request, name: str) -> bytes:
+    return sha256(request.headers[name.lower()].encode()).digest()
+
+
+def _same(password: Secret, known: Secret) -> bool:
+    return hmac.compare_digest(password.reveal().encode(), known.reveal().encode())
+
+
+def _needs_agent_password() -> Refused:
+    return Refused("auth.needs_agent_password", f"an agent password is asked for, in {AGENT_HEADER}")
+
+
+def _needs_root_password() -> Refused:
+    return Refused("auth.needs_root_password", f"no agent password is set: root's is asked for, in {ROOT_HEADER}")
+
+
+def _wrong_agent_password() -> Refused:
+    return Refused("auth.agent_password", "the agent password is wrong")

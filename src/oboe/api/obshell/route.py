@@ -1,0 +1,167 @@
+"""What a route is, and what its handler gets: one `Call`, bound and verified."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from urllib.parse import parse_qs
+
+import msgspec
+
+from oboe.api.obshell.auth import Door, Rule
+from oboe.api.obshell.codec import created, preview_object
+from oboe.api.shared.envelope import NO_DATA
+from oboe.control.port import Caller, Control
+from oboe.control.views import DagView, Preview
+from oboe.domain.errors import OboeError, Refused
+from oboe.domain.model import Dag
+from oboe.domain.values import Address
+from oboe.kit.secret import Secret
+
+__all__ = ["NO_CONTENT", "Call", "Handler", "Route", "Routes"]
+
+T = TypeVar("T")
+
+NO_CONTENT = object()
+"""The handler answers 204."""
+
+_TRUE = ("1", "t", "T", "true", "TRUE", "True")
+_FALSE = ("0", "f", "F", "false", "FALSE", "False", "")
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """One request on its way through a handler. The last members are what the handler says of its answer."""
+
+    control: Control
+    door: Door
+    path_values: Mapping[str, str]
+    query: Mapping[str, Sequence[str]]
+    body: bytes
+    caller: Caller
+    received_at: float
+    keys: bytes = b""
+    """AES key ‖ IV of the request, for the few answers that are encrypted."""
+    session_id: Secret = field(default_factory=lambda: Secret(""))
+    sso_token: Secret = field(default_factory=lambda: Secret(""))
+    forwarded_by: Address | None = None
+    """The FOLLOWER that passed it on."""
+
+    lookup: dict[str, str] = field(default_factory=dict)
+    """Neutral codes that have another name in this call."""
+    data_on_error: Any = NO_DATA
+    headers: list[tuple[str, str]] = field(default_factory=list)
+
+    def bind(self, kind: type[T]) -> T:
+        """The body as ``kind``; no body is ``{}``; unknown members are ignored. `Refused` ``request.body``."""
+        try:
+            return msgspec.json.decode(self.body or b"{}", type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise Refused("request.body", f"the body cannot be read: {error}") from None
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        """A boolean of the query. `Refused` ``request.query``."""
+        values = self.query.get(name)
+        if values is None:
+            return default
+        if values[0] in _TRUE:
+            return True
+        if values[0] in _FALSE:
+            return False
+        raise Refused("request.query", f"{name}={values[0][:40]!r} is neither true nor false")
+
+    def number(self, name: str, *, default: int, low: int, high: int) -> int:
+        """A decimal number of the query. `Refused` ``request.query``."""
+        values = self.query.get(name)
+        if values is None:
+            return default
+        if not re.fullmatch(r"[0-9]{1,18}", values[0]) or not low <= int(values[0]) <= high:
+            raise Refused("request.query", f"{name}={values[0][:40]!r} is no number from {low} to {high}")
+        return int(values[0])
+
+    def details(self) -> bool:
+        """``show_details``, else the public pages' ``show_detail``."""
+        return self.flag("show_details", default=self.flag("show_detail", default=True) if "show_details" not in self.query else True)
+
+    def started(self, make: Callable[[bool], Dag | Preview | None], *, null_on_error: bool = False) -> Any:
+        """What a route that creates a dag answers; ``make`` is given whether to run dry.
+
+        The original sends ``"data":null`` beside an error where creating the dag itself failed, and some routes always do."""
+        dry_run = self.flag("dry_run", default=False)
+        try:
+            result = make(dry_run)
+        except OboeError as error:
+            if null_on_error or error.code.startswith(("maintenance.", "plan.")):
+                self.data_on_error = None
+            raise
+        if result is None:
+            return NO_CONTENT
+        return preview_object(result) if isinstance(result, Preview) else created(result)
+
+    def note_stale(self, *views: DagView) -> None:
+        """Say so when the answer comes from a copy."""
+        seconds = max((view.stale_seconds for view in views), default=0.0)
+        if seconds > 0:
+            self.headers.append(("X-Oboe-Stale", f"{seconds:.1f}"))
+
+
+Handler = Callable[[Call], Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One method of one path. ``path`` is below ``/api/v1``; a segment ``:name`` is a value."""
+
+    method: str
+    path: str
+    handler: Handler
+    public: bool = False
+    """No authentication, and never passed on to a MASTER."""
+    rule: Rule = Rule.NORMAL
+    stays: bool = False
+    """A FOLLOWER answers it itself."""
+    body: type[Any] | None = None
+    answers: Any = None
+    """Type of ``data``, for the interface's description; None: none."""
+    lookup: Mapping[str, str] = field(default_factory=dict)
+    query: tuple[str, ...] = ()
+
+
+class Routes:
+    """Finds the route of a request: exact paths first, then those with values."""
+
+    def __init__(self, prefix: str, routes: Sequence[Route]) -> None:
+        self.prefix = prefix
+        self.routes = tuple(routes)
+        self._exact: dict[tuple[str, str], Route] = {}
+        self._patterns: list[tuple[str, re.Pattern[str], Route]] = []
+        self._stems: set[tuple[str, str]] = set()
+        for route in routes:
+            path = prefix + route.path
+            if ":" not in path:
+                self._exact[route.method, path] = route
+                continue
+            self._patterns.append((route.method, re.compile(re.sub(r":(\w+)", r"(?P<\1>[^/]+)", path)), route))
+            self._stems.add((route.method, path[: path.index("/:")]))
+
+    def find(self, method: str, path: str) -> tuple[Route, Mapping[str, str]] | None:
+        found = self._exact.get((method, path))
+        if found is not None:
+            return found, {}
+        for wanted, pattern, route in self._patterns:
+            if wanted == method and (match := pattern.fullmatch(path)):
+                return route, match.groupdict()
+        return None
+
+    def redirect(self, method: str, path: str) -> str | None:
+        """Where a path with a slash too many leads."""
+        stem = path[:-1]
+        if not path.endswith("/"):
+            return None
+        return stem if self.find(method, stem) or (method, stem) in self._stems else None
+
+
+def parse_query(query: str) -> Mapping[str, Sequence[str]]:
+    return parse_qs(query, keep_blank_values=True, max_num_fields=100) if query else {}

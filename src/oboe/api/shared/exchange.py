@@ -1,0 +1,41 @@
+"""A request and its answer, as every API sees them: plain values, no framework."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+__all__ = ["JSON", "Answer", "Request"]
+
+JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What came in. ``headers`` have lower-case names."""
+
+    method: str
+    target: str
+    """Raw request target, as on the request line: authentication compares it."""
+    path: str
+    """Decoded, without the query."""
+    query: str
+    headers: Mapping[str, str]
+    body: bytes
+    source: str
+    """The client's IP address; empty when unknown."""
+    received_at: float
+    """Unix seconds."""
+    started: float
+    """Monotonic seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What goes out. ``guessing`` marks a failed attempt to authenticate: such answers are slowed down."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = JSON
+    headers: tuple[tuple[str, str], ...] = ()
+    guessing: bool = False
