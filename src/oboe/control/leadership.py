@@ -7,7 +7,7 @@ out already is no error. So a leader that dies anywhere asks again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -23,6 +23,7 @@ from oboe.engine.ports import DagStore
 from oboe.kit.registry import Registry
 from oboe.kit.run import Child, ChildStatus
 from oboe.membership.verbs import AskDag, FollowDag, LeadDag, Nothing, SignalDag
+from oboe.remote.messages import decode, encode
 
 if TYPE_CHECKING:
     from oboe.remote.client import Peers
@@ -49,14 +50,13 @@ class OwnDags(Protocol):
 class Leading:
     """The engine's `Children` port: other agents' dags, led from here."""
 
-    def __init__(self, here: Address, peers: Callable[[], Peers], seal: Callable[[Any], Mapping[str, Any]]) -> None:
-        self._here = here
+    def __init__(self, peers: Callable[[], Peers]) -> None:
         self._peers = peers
-        self._plain = seal
 
     def create(self, agent: Address, playbook: str, params: Any, dag_key: str, leader: Leader) -> Child:
         """``params`` travel in clear inside mutual TLS and are sealed by the agent that keeps them."""
-        request = LeadDag(playbook, dict(self._plain(params)), dag_key, int(leader.home), leader.dag_key, str(leader.agent))
+        plain = decode(encode(params), dict)
+        request = LeadDag(playbook, plain, dag_key, int(leader.home), leader.dag_key, str(leader.agent))
         answer = self._peers().call(agent, "dag.lead", request, LedAnswer, timeout=10)
         return Child(agent, dag_key, answer.dag_id)
 
@@ -74,26 +74,18 @@ class Leading:
 class Led:
     """This agent's dags that others lead."""
 
-    def __init__(
-        self,
-        starter: Starter,
-        registry: Registry,
-        own: DagStore,
-        engine: OwnDags,
-        open_params: Callable[[type[Any], Mapping[str, Any]], Any],
-    ) -> None:
+    def __init__(self, starter: Starter, registry: Registry, own: DagStore, engine: OwnDags) -> None:
         self._starter = starter
         self._registry = registry
         self._own = own
         self._engine = engine
-        self._open = open_params
 
     def lead(self, request: LeadDag) -> LedAnswer:
         known = self._own.load(request.dag_key)
         if known is not None:
             return LedAnswer(known.id)
         book = self._registry.playbook(request.playbook)
-        params = self._open(book.params, request.params)
+        params = decode(encode(request.params), book.params)
         leader = Leader(HomeKind(request.leader_home), request.leader_key, Address.parse(request.leader_agent))
         dag = self._starter.start(book.name, params, caller=Caller("obshell", request.leader_agent), key=request.dag_key, leader=leader)
         return LedAnswer(dag.id)

@@ -1,0 +1,103 @@
+"""The agent as one of a running cluster: it tries for the lease, creates dags in the cluster's home, hears of new members."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from oboe.domain.errors import OboeError, Refused, TryAgain, Unreachable
+from oboe.domain.model import Dag
+from oboe.domain.records import Draft
+from oboe.domain.values import Address, HomeKind, Identity
+from oboe.engine.server import Engine
+from oboe.membership.link import ClusterLink
+from oboe.membership.local import LocalAgent
+from oboe.membership.verbs import Nothing, WakeDag
+
+if TYPE_CHECKING:
+    from oboe.remote.client import Peers
+
+__all__ = ["Clustering"]
+
+_ASK_SECONDS = 2.0
+
+_log = logging.getLogger(__name__)
+
+
+class Clustering:
+    """Follows the agent's identity: joins in while it is a CLUSTER AGENT with a way to the cluster's home, leaves when it is not."""
+
+    def __init__(self, local: LocalAgent, link: ClusterLink, engine: Engine, peers: Peers) -> None:
+        self._local = local
+        self._link = link
+        self._engine = engine
+        self._peers = peers
+        self._lock = threading.Lock()
+        self._joined = False
+
+    def follow(self) -> None:
+        """Called at start and after every change of what the agent is. Quick: nothing here waits for a database."""
+        wanted = self._local.identity() is Identity.CLUSTER_AGENT and self._local.secret("store_password") is not None
+        with self._lock:
+            changed, self._joined = wanted is not self._joined, wanted
+        if not changed:
+            return
+        if wanted:
+            _log.info("taking part in cluster %s", self._local.cluster_name())
+            self._engine.watch_lease(self._link.lease(), self._link.home)
+        else:
+            _log.info("not taking part in a cluster any more")
+            self._engine.leave_lease()
+            self._engine.unserve_cluster()
+            self._link.close()
+
+    def stop(self) -> None:
+        with self._lock:
+            self._joined = False
+
+    def submit(self, draft: Draft) -> Dag:
+        """Create a dag in its home and have it begun: an own one by the engine, a cluster's by whoever maintains it."""
+        if draft.home.kind is HomeKind.AGENT or self._engine.serves_cluster():
+            return self._engine.submit(draft)
+        dag = self._link.home().create(draft)
+        self._tell_maintainer(dag.key)
+        return dag
+
+    def begin(self, key: str) -> Nothing:
+        """Another agent created a dag in the cluster home that this one serves."""
+        self._engine.nudge(HomeKind.CLUSTER, key)
+        return Nothing()
+
+    def maintainer(self) -> Address | None:
+        found = self._engine.maintainer()
+        return None if found is None else found.agent
+
+    def announce_members(self) -> None:
+        """Have every other member read the list again. Who does not answer reads it when it comes back."""
+        try:
+            members = self._link.members()
+        except OboeError as error:
+            _log.warning("the members could not be read: %s", error)
+            return
+        self._local.replace_members(members)
+        others = [member.address for member in members if member.address != self._local.address]
+        if others:
+            self._peers.call_all(others, "members.refresh", Nothing(), Nothing, timeout=_ASK_SECONDS)
+
+    def troubles(self) -> list[str]:
+        """What the cluster side waits for, for people."""
+        if not self._joined or not self._link.trouble:
+            return []
+        return [f"the cluster's home: {self._link.trouble}"]
+
+    def _tell_maintainer(self, key: str) -> None:
+        """Losing this costs a wait: the maintainer reads its home again by itself."""
+        agent = self.maintainer()
+        if agent is None:
+            self._engine.nudge_lease()
+            return
+        try:
+            self._peers.call(agent, "cluster.begin", WakeDag(key), Nothing, timeout=_ASK_SECONDS)
+        except (Unreachable, TryAgain, Refused) as error:
+            _log.warning("the maintainer %s could not be told of dag %s: %s", agent, key, error)
