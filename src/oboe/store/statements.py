@@ -1,23 +1,26 @@
-"""Every statement on dags, one per name, in the words of MySQL; SQLite's adapter translates the two words it does not know.
+"""Every statement on dags, one per name, in the words of MySQL; SQLite's adapter translates the few it does not know.
 
 ``?`` is a parameter. ``{keys}`` is a list of them: see `oboe.store.database.listed`. ``FOR UPDATE`` means nothing to SQLite, where a
 home has one writer. Statements that are run for many rows end in one ``VALUES (…)`` group, which the MySQL driver repeats within
-one statement.
+one statement; those that may meet a row say what to do with it (`REPLACE` would cost seekdb twice as much).
 """
 
 from __future__ import annotations
 
 # Numbers: never given twice, so never taken from what is stored.
 LOCK_COUNTERS = "SELECT name, value FROM counter WHERE name IN ({keys}) ORDER BY name FOR UPDATE"
-SET_COUNTER = "REPLACE INTO counter (name, value) VALUES (?, ?)"
+SET_COUNTER = "INSERT INTO counter (name, value) VALUES (?, ?) ON DUPLICATE KEY UPDATE value = VALUES(value)"
 ADD_TO_COUNTERS = "UPDATE counter SET value = value + ?"
 
 # Making
 INSERT_DAG = (
     "INSERT INTO dag (id, dag_key, name, maintained, node_base, sub_task_base, size, created_at, facts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-PUT_STATE = "REPLACE INTO dag_state (dag_id, version, state, settled, body) VALUES (?, ?, ?, ?, ?)"
-PUT_SUB_TASK = "REPLACE INTO sub_task (dag_id, sub_task, body) VALUES (?, ?, ?)"
+PUT_STATE = (
+    "INSERT INTO dag_state (dag_id, version, state, settled, body) VALUES (?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE "
+    "version = VALUES(version), state = VALUES(state), settled = VALUES(settled), body = VALUES(body)"
+)
+PUT_SUB_TASK = "INSERT INTO sub_task (dag_id, sub_task, body) VALUES (?, ?, ?) ON DUPLICATE KEY UPDATE body = VALUES(body)"
 INSERT_LINE = (
     "INSERT IGNORE INTO sub_task_log (id, dag_id, sub_task, attempt, seq, logged_at, level, code, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )

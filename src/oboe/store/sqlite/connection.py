@@ -8,6 +8,7 @@ the mutex commits for everybody queued, so a lone writer hands nothing over and 
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import threading
 import time
@@ -18,13 +19,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from oboe.domain.errors import Bug, OboeError, TryAgain
+from oboe.domain.errors import Bug, OboeError, Refused, TryAgain
 from oboe.store.database import Row, Session
 from oboe.store.schema import check_known, migrations
 
-__all__ = ["Sqlite"]
+__all__ = ["OLDEST", "Sqlite"]
 
 T = TypeVar("T")
+
+OLDEST = (3, 35, 0)
+"""The first SQLite that understands ``ON CONFLICT DO UPDATE`` without naming an index."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _VERSION_TABLE = "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL)"
@@ -33,8 +37,11 @@ _PASSES = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqli
 
 @lru_cache(maxsize=1024)
 def _translated(statement: str) -> str:
-    """SQLite's words for the two of MySQL that it does not know."""
-    return statement.replace(" FOR UPDATE", "").replace("INSERT IGNORE", "INSERT OR IGNORE")
+    """SQLite's words for those of MySQL that it does not know."""
+    statement = statement.replace(" FOR UPDATE", "").replace("INSERT IGNORE", "INSERT OR IGNORE")
+    if "ON DUPLICATE KEY UPDATE" not in statement:
+        return statement
+    return re.sub(r"VALUES\((\w+)\)", r"excluded.\1", statement.replace("ON DUPLICATE KEY UPDATE", "ON CONFLICT DO UPDATE SET"))
 
 
 class _SqliteSession:
@@ -81,6 +88,11 @@ class Sqlite:
         self._idle: list[sqlite3.Connection] = []
         self._readers = threading.BoundedSemaphore(readers_max)
         self._closed = False
+        if sqlite3.sqlite_version_info < OLDEST:
+            oldest = ".".join(map(str, OLDEST))
+            raise Refused(
+                "store.library_too_old", f"SQLite {sqlite3.sqlite_version} is older than {oldest}", hint="use a newer Python build"
+            )
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         with _translated_errors():
