@@ -11,9 +11,10 @@ import psutil
 import pytest
 
 from oboe.domain import events, fold
-from oboe.domain.errors import Refused
+from oboe.domain.errors import Refused, TryAgain
 from oboe.domain.messages import Fence, Level, Phase, Report, Verdict
 from oboe.domain.values import HomeKind, Operator, State
+from oboe.engine import turn
 from oboe.engine.limits import Limits
 from oboe.kit.playbook import Sketch
 from tests.engine.site import A, Site, chain, draft, eventually, states
@@ -225,8 +226,6 @@ def test_many_lines_arrive_complete_and_in_order(make_site, sketch: Sketch) -> N
 
 def test_a_store_that_is_away_delays_and_loses_nothing(make_site, sketch: Sketch) -> None:  # type: ignore[no-untyped-def]
     site = make_site(kind="memory")
-    from oboe.domain.errors import TryAgain
-
     real, left = site.home.save, [7]
 
     def save(changes, lines=()):  # type: ignore[no-untyped-def]
@@ -263,8 +262,6 @@ def test_a_lost_race_loads_again_and_loses_nothing(make_site, sketch: Sketch) ->
 
 
 def test_a_dag_that_cannot_be_advanced_is_set_aside_and_stops_no_other(make_site, sketch: Sketch, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    from oboe.engine import turn
-
     site = make_site(kind="memory")
     plan = chain(sketch, Noop)
     bad, good = draft(plan), draft(plan)

@@ -1,0 +1,134 @@
+"""The lease: one holder at a time, and nothing goes on that hangs on a lease which could not be renewed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from oboe.domain.errors import Unreachable
+from oboe.domain.values import Address, HomeKind, State
+from oboe.engine.lease import LeaseKeeper
+from oboe.engine.limits import Limits
+from oboe.kit.playbook import Sketch
+from oboe.store.memory import MemoryHome
+from tests.engine.site import A, B, Loose, Site, draft, eventually
+from tests.engine.steps import DONE, GATES, Gate
+
+SHORT = Limits(lease_seconds=0.4, lease_renew_seconds=0.1, lease_look_seconds=0.05)
+
+
+class Row:
+    """The row in the store, by a clock that all share; it can be away, or hang."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.held: tuple[Address, int, float] | None = None
+        self.away = False
+        self.hang = threading.Event()
+        self.hang.set()
+
+    def _reach(self) -> None:
+        self.hang.wait(10)
+        if self.away:
+            raise Unreachable("database.away", "the database does not answer")
+
+    def take(self, agent: Address, ttl: float) -> int | None:
+        self._reach()
+        with self._lock:
+            now = time.monotonic()
+            if self.held is not None and self.held[2] > now and self.held[0] != agent:
+                return None
+            epoch = self.held[1] + 1 if self.held else 1
+            self.held = (agent, epoch, now + ttl)
+            return epoch
+
+    def renew(self, agent: Address, epoch: int, ttl: float) -> bool:
+        self._reach()
+        with self._lock:
+            if self.held is None or self.held[:2] != (agent, epoch):
+                return False
+            self.held = (agent, epoch, time.monotonic() + ttl)
+            return True
+
+    def holder(self) -> tuple[Address, int, float] | None:
+        self._reach()
+        return None if self.held is None else (self.held[0], self.held[1], self.held[2] - time.monotonic())
+
+
+class Watcher:
+    """A keeper, and what it was told when."""
+
+    def __init__(self, row: Row, here: Address) -> None:
+        self.spans: list[list[float]] = []
+        self.keeper = LeaseKeeper(row, here=here, limits=SHORT, gained=self._gained, lost=self._lost)
+        self.keeper.start()
+
+    def _gained(self, epoch: int) -> None:
+        self.spans.append([time.monotonic(), float("inf")])
+
+    def _lost(self) -> None:
+        self.spans[-1][1] = time.monotonic()
+
+
+def test_one_agent_holds_it_and_the_other_takes_over_when_it_stops() -> None:
+    row = Row()
+    first = Watcher(row, A)
+    eventually(lambda: first.keeper.epoch)
+    second = Watcher(row, B)
+    eventually(lambda: second.keeper.maintainer())
+    assert second.keeper.maintainer().agent == A  # type: ignore[union-attr]
+    assert second.keeper.epoch is None
+    first.keeper.stop()
+    assert eventually(lambda: second.keeper.epoch) == 2
+    assert first.spans[0][1] <= second.spans[0][0]
+    second.keeper.stop()
+
+
+@pytest.mark.parametrize("trouble", ["away", "hangs"])
+def test_a_holder_that_cannot_renew_lets_go_before_another_may_hold_it(trouble: str) -> None:
+    row = Row()
+    first = Watcher(row, A)
+    eventually(lambda: first.keeper.epoch)
+    if trouble == "away":
+        row.away = True
+    else:
+        row.hang.clear()
+    held_until = row.held[2]  # type: ignore[index]
+    eventually(lambda: first.keeper.epoch is None)
+    assert first.spans[0][1] < held_until
+    row.away = False
+    row.hang.set()
+    assert eventually(lambda: first.keeper.epoch) == 2
+    first.keeper.stop()
+
+
+def test_a_lease_that_was_taken_away_is_noticed_at_the_renewal() -> None:
+    row = Row()
+    first = Watcher(row, A)
+    eventually(lambda: first.keeper.epoch)
+    row.held = (B, 7, time.monotonic() + 60)
+    eventually(lambda: first.keeper.epoch is None)
+    assert eventually(lambda: first.keeper.maintainer()).epoch == 7
+    first.keeper.stop()
+
+
+def test_the_holder_serves_the_cluster_and_its_successor_goes_on(make_site: Callable[..., Site], sketch: Sketch) -> None:
+    row, home, courier = Row(), MemoryHome(), Loose()
+    first, second = (make_site(here=agent, courier=courier, limits=SHORT).start() for agent in (A, B))
+    first.engine.watch_lease(row, lambda: home)
+    eventually(first.engine.serves_cluster)
+    second.engine.watch_lease(row, lambda: home)
+    sketch.stage("bound", Gate)
+    dag = first.engine.submit(draft(sketch.plan(), kind=HomeKind.CLUSTER))
+    eventually(lambda: DONE[dag.key])
+    first.engine.leave_lease()
+    assert not first.engine.serves_cluster()
+    eventually(second.engine.serves_cluster)
+    eventually(lambda: len(DONE[dag.key]) == 2)
+    GATES[dag.key].set()
+    dag = second.over(dag)
+    assert [(each.state, each.agent) for each in dag.sub_tasks] == [(State.SUCCEEDED, B)]
+    assert second.engine.maintainer().agent == B  # type: ignore[union-attr]

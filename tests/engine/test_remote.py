@@ -1,0 +1,248 @@
+"""Homes and agents that are apart: orders, interrupts and reports that are lost, doubled, late."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from oboe.domain import events, fold
+from oboe.domain.errors import Refused
+from oboe.domain.messages import Fence, Interrupt, Order, Phase, Report, Verdict
+from oboe.domain.model import Dag, Home, Plan
+from oboe.domain.values import HomeKind, Operator, State, Stopping
+from oboe.kit.playbook import Sketch
+from oboe.store.memory import MemoryHome
+from tests.engine.site import A, B, C, Loose, Site, chain, draft, eventually, states
+from tests.engine.steps import DONE, FAILING, GATES, Brittle, Count, Gate, Once, Signal
+
+
+class Cluster:
+    """Three agents; the first maintains the cluster's home."""
+
+    def __init__(self, make_site: Callable[..., Site], courier: Loose, kind: str) -> None:
+        self.courier = courier
+        self.home = MemoryHome()
+        self.sites = {agent: make_site(kind=kind, here=agent, courier=courier).start() for agent in (A, B, C)}
+        self.maintain(A, 1)
+
+    def maintain(self, agent: object, epoch: int) -> None:
+        self.maintainer = self.sites[agent]  # type: ignore[index]
+        self.maintainer.engine.serve_cluster(self.home, epoch)
+
+    def submit(self, plan: Plan) -> Dag:
+        return self.maintainer.engine.submit(draft(plan, kind=HomeKind.CLUSTER))
+
+    def ask(self, dag: Dag, event: events.Request) -> None:
+        self.maintainer.engine.ask(HomeKind.CLUSTER, dag.key, event)
+
+    def over(self, dag: Dag) -> Dag:
+        return self.maintainer.over(dag)
+
+    def texts(self, dag: Dag) -> list[str]:
+        return [record.line.text for record in self.home.logs(dag)]
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def cluster(request: pytest.FixtureRequest, make_site: Callable[..., Site]) -> Cluster:
+    return Cluster(make_site, Loose(), request.param)
+
+
+def wide(sketch: Sketch, length: int) -> Plan:
+    for number in range(length):
+        sketch.stage(f"n{number}", Count, agents=(A, B, C) if number % 2 else (B,), args={"n": number if number == 0 else 0})
+    return sketch.plan()
+
+
+def test_a_cluster_dag_runs_on_every_agent_it_names(cluster: Cluster, sketch: Sketch) -> None:
+    dag = cluster.over(cluster.submit(wide(sketch, 4)))
+    assert fold.dag_state(dag) is State.SUCCEEDED
+    assert [each.agent for each in dag.sub_tasks] == [B, A, B, C, B, A, B, C]
+    assert Counter(cluster.texts(dag)) == {"line of 0": 8}
+    eventually(lambda: all(site.engine.status().reports_pending == 0 for site in cluster.sites.values()))
+
+
+def test_a_sub_task_without_an_agent_runs_on_the_maintainer(cluster: Cluster, sketch: Sketch) -> None:
+    sketch.stage("n0", Count, agents=(None,), args={"n": 0})
+    dag = cluster.over(cluster.submit(sketch.plan()))
+    assert dag.sub_tasks[0].agent == A
+    assert DONE[dag.key] == ["do 0"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_lost_and_doubled_messages_change_nothing(make_site: Callable[..., Site], sketch: Sketch, seed: int) -> None:
+    courier = Loose(seed=seed, loss=0.3, doubled=0.3)
+    cluster = Cluster(make_site, courier, "memory")
+    dag = cluster.over(cluster.submit(wide(sketch, 5)))
+    assert fold.dag_state(dag) is State.SUCCEEDED
+    assert [each.attempt for each in dag.sub_tasks] == [1] * 9
+    assert DONE[dag.key] == ["do 0"] * 9
+    assert cluster.texts(dag) == ["line of 0"] * 9
+
+
+def test_a_failure_elsewhere_is_retried_by_undo_then_do(cluster: Cluster, sketch: Sketch) -> None:
+    sketch.stage("brittle", Brittle, agents=(B, C))
+    given = draft(sketch.plan(), kind=HomeKind.CLUSTER)
+    FAILING.add(given.key)
+    failed = cluster.over(cluster.maintainer.engine.submit(given))
+    assert states(failed) == [("FAILED", "RUN", 1)] * 2
+    assert cluster.texts(failed) == ["it broke (mend it)"] * 2
+    FAILING.discard(given.key)
+    cluster.ask(failed, events.Retry())
+    assert states(cluster.over(failed)) == [("SUCCEEDED", "RUN", 3)] * 2
+    assert Counter(DONE[given.key]) == {"do brittle": 4, "undo brittle": 2}
+
+
+def test_an_agent_that_is_away_delays_no_other(cluster: Cluster, sketch: Sketch) -> None:
+    cluster.courier.cut.add(C)
+    sketch.stage("n0", Count, agents=(B, C), args={"n": 0})
+    dag = cluster.submit(sketch.plan())
+    cluster.maintainer.until(dag, lambda now: now.sub_tasks[0].state is State.SUCCEEDED)
+    assert list(eventually(lambda: cluster.maintainer.engine.status().troubles)) == [str(C)]
+    cluster.courier.cut.discard(C)
+    assert fold.dag_state(cluster.over(dag)) is State.SUCCEEDED
+
+
+def test_a_cancel_reaches_the_step_on_the_other_agent(cluster: Cluster, sketch: Sketch) -> None:
+    dag = cluster.submit(chain(sketch, Once, agents=(B,)))
+    eventually(lambda: DONE[dag.key])
+    cluster.ask(dag, events.Cancel())
+    assert states(cluster.over(dag)) == [("FAILED", "RUN", 1)]
+    assert cluster.texts(dag) == ["sub task cancelled"]
+
+
+def test_a_signal_reaches_the_step_on_the_other_agent(cluster: Cluster, sketch: Sketch) -> None:
+    dag = cluster.submit(chain(sketch, Signal, agents=(B,)))
+    eventually(lambda: cluster.sites[B].engine.waiting(dag.key))
+    cluster.maintainer.engine.signal(HomeKind.CLUSTER, dag.key, "go", 7)
+    assert cluster.over(dag).sub_tasks[0].result == 7
+
+
+def test_an_outcome_waits_for_a_home_that_is_away(cluster: Cluster, sketch: Sketch) -> None:
+    dag = cluster.submit(chain(sketch, Gate, agents=(B,)))
+    cluster.maintainer.until(dag, lambda now: now.sub_tasks[0].state is State.RUNNING)
+    cluster.courier.cut.add(A)
+    GATES[dag.key].set()
+    eventually(lambda: cluster.sites[B].inbox.get(Fence(dag.key, 0, 1, 1)).ended)
+    cluster.sites[B].die()
+    cluster.courier.cut.discard(A)
+    cluster.sites[B].born_again()
+    assert fold.dag_state(cluster.over(dag)) is State.SUCCEEDED
+    eventually(lambda: cluster.sites[B].inbox.get(Fence(dag.key, 0, 1, 1)).acknowledged)
+
+
+def test_an_agent_that_dies_resumes_what_may_run_again(cluster: Cluster, sketch: Sketch) -> None:
+    sketch.stage("gates", Gate, agents=(B,))
+    dag = cluster.submit(sketch.plan())
+    eventually(lambda: DONE[dag.key])
+    cluster.sites[B].die()
+    cluster.sites[B].born_again()
+    eventually(lambda: len(DONE[dag.key]) == 2)
+    GATES[dag.key].set()
+    assert states(cluster.over(dag)) == [("SUCCEEDED", "RUN", 1)]
+    assert DONE[dag.key] == ["do gate 1", "do gate 1 resumed"]
+
+
+def test_an_agent_that_dies_fails_what_may_not_with_a_reason(cluster: Cluster, sketch: Sketch) -> None:
+    dag = cluster.submit(chain(sketch, Once, agents=(B,)))
+    eventually(lambda: DONE[dag.key])
+    cluster.sites[B].die()
+    cluster.sites[B].born_again()
+    assert states(cluster.over(dag)) == [("FAILED", "RUN", 1)]
+    assert "interrupted unexpectedly" in cluster.texts(dag)[0]
+
+
+def test_another_maintainer_takes_over_what_is_under_way(cluster: Cluster, sketch: Sketch) -> None:
+    sketch.stage("gate", Gate, agents=(C,))
+    sketch.stage("bound", Count, agents=(None,), args={"n": 0})
+    dag = cluster.submit(sketch.plan())
+    eventually(lambda: DONE[dag.key])
+    cluster.sites[A].die()
+    cluster.maintain(B, 2)
+    GATES[dag.key].set()
+    dag = cluster.over(dag)
+    assert states(dag) == [("SUCCEEDED", "RUN", 1), ("SUCCEEDED", "RUN", 1)]
+    assert dag.sub_tasks[1].agent == B
+    assert dag.epoch == 2
+
+
+def order_for(attempt: int, *, key: str = "k" * 32) -> Order:
+    return Order(
+        fence=Fence(key, 0, 1, attempt),
+        operator=Operator.RUN,
+        home=Home(HomeKind.CLUSTER),
+        maintainer=A,
+        dag_id=1,
+        dag_name="trial",
+        node=0,
+        name="n0",
+        step=Count.registered_name(),
+        agent=B,
+        resumable=False,
+        timeout=10**9,
+        params={},
+        args={"n": 0},
+        results={},
+    )
+
+
+class Heard(Loose):
+    """A home that only listens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reports: list[Report] = []
+
+    def report(self, home: Home, maintainer: object, report: Report) -> Verdict:
+        self.reports.append(report)
+        return Verdict.HEARD
+
+    def ended(self) -> list[tuple[int, bool]]:
+        return [(report.fence.attempt, report.ok) for report in self.reports if report.phase is Phase.ENDED]
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_an_order_after_its_interrupt_never_begins(make_site: Callable[..., Site], kind: str) -> None:
+    courier = Heard()
+    site = make_site(kind=kind, here=B, courier=courier).start()
+    order = order_for(3, key="a" * 31 + kind[0])
+    site.engine.interrupt(Interrupt(order.fence, Stopping.ASKED, A))
+    eventually(lambda: courier.ended() == [(3, False)])
+    site.engine.order(order)
+    eventually(lambda: courier.ended() == [(3, False)] * 2)
+    assert DONE[order.fence.dag_key] == []
+    assert [line.text for line in courier.reports[0].lines] == ["sub task cancelled"]
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_an_order_below_the_highest_attempt_never_begins(make_site: Callable[..., Site], kind: str) -> None:
+    courier = Heard()
+    site = make_site(kind=kind, here=B, courier=courier).start()
+    key = "b" * 31 + kind[0]
+    site.engine.order(order_for(5, key=key))
+    eventually(lambda: courier.ended() == [(5, True)])
+    site.engine.order(order_for(4, key=key))
+    site.engine.order(order_for(5, key=key))
+    eventually(lambda: courier.ended() == [(5, True)] * 2)
+    assert DONE[key] == ["do 0"]
+
+
+def test_a_report_for_a_home_served_elsewhere_is_not_mine(make_site: Callable[..., Site]) -> None:
+    site = make_site().start()
+    report = Report(fence=Fence("c" * 32, 0, 1, 1), operator=Operator.RUN, agent=B, phase=Phase.ENDED, at=1)
+    assert site.engine.report(Home(HomeKind.CLUSTER), report) is Verdict.NOT_MINE
+    assert site.engine.report(Home(HomeKind.AGENT, B), report) is Verdict.NOT_MINE
+    with pytest.raises(Refused):
+        site.engine.ask(HomeKind.CLUSTER, "c" * 32, events.Retry())
+
+
+def test_an_agents_own_dag_may_have_sub_tasks_elsewhere(make_site: Callable[..., Site], sketch: Sketch) -> None:
+    courier = Loose(seed=9, loss=0.2, doubled=0.2)
+    first, second = (make_site(here=agent, courier=courier).start() for agent in (A, B))
+    sketch.stage("n0", Count, agents=(A, B), args={"n": 0})
+    sketch.stage("home", Count, agents=(B,), at_home=True, args={"n": 0})
+    dag = first.run(sketch.plan())
+    assert fold.dag_state(dag) is State.SUCCEEDED
+    assert second.inbox.get(Fence(dag.key, 1, 1, 1)).ended.ok
+    assert second.inbox.get(Fence(dag.key, 2, 1, 1)) is None
