@@ -98,7 +98,7 @@ def sealed_json(value: Any, sealer: Sealer) -> Any:
     def seal(one: Any) -> Any:
         if isinstance(one, Secret):
             return {_MEMBER: sealer.seal(one.reveal())}
-        raise NotImplementedError
+        raise TypeError(f"{type(one).__name__} is not JSON-able")
 
     return msgspec.to_builtins(value, enc_hook=seal, str_keys=True)
 
@@ -126,7 +126,7 @@ def open_params(kind: type[T], data: Mapping[str, Any], sealer: Sealer) -> T:
     def unseal(wanted: type[Any], one: Any) -> Any:
         if wanted is Secret and isinstance(one, dict) and one.keys() == {_MEMBER}:
             return sealer.unseal(one[_MEMBER])
-        raise NotImplementedError
+        raise TypeError(f"{wanted.__name__} cannot be read from this")
 
     try:
         return msgspec.convert(data, kind, dec_hook=unseal)
