@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from oboe.domain.values import Operator, Stopping
+from oboe.domain.values import Address, Operator, Stopping
 
 __all__ = [
     "Approve",
@@ -20,10 +20,14 @@ __all__ = [
     "Ended",
     "Event",
     "Extend",
+    "Fact",
+    "Facts",
     "Interrupt",
     "Noted",
     "Pass",
+    "PatiencePassed",
     "Pause",
+    "Recall",
     "Report",
     "Request",
     "Resume",
@@ -38,6 +42,7 @@ __all__ = [
     "StopVerdict",
     "Timer",
     "Wake",
+    "WentBack",
 ]
 
 
@@ -164,9 +169,45 @@ class SetRetries:
     retries: int
 
 
+@dataclass(frozen=True, slots=True)
+class WentBack:
+    """The store may have lost its last commits (`advance`'s ``epoch`` is the new one): wait until every agent has named its facts.
+
+    ``agents`` are those that may know more than the dag does: every member that could have been the maintainer."""
+
+    agents: tuple[Address, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """The highest attempt of one sub-task that an agent knows, and what it came to. ``running``: queued or running."""
+
+    sub_task: int
+    epoch: int
+    attempt: int
+    operator: Operator
+    at: int
+    running: bool
+    ok: bool = False
+    result: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that an agent knows of this dag, named in answer to `Recall`; what it does not name it has never begun."""
+
+    agent: Address
+    facts: tuple[Fact, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PatiencePassed:
+    """Agents that have not named their facts are not waited for any longer."""
+
+
 Report = Started | Shown | Ended
 Request = Cancel | Retry | Rollback | Pass | Skip | Signalled | Pause | Resume | Approve | Extend | SetRetries
-Event = Wake | Report | Request
+Event = Wake | Report | WentBack | Facts | PatiencePassed | Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,4 +256,11 @@ class Settled:
     """The dag succeeded, was passed or is rolled back: agents may forget it a day from now."""
 
 
-Effect = Dispatch | Interrupt | Timer | StopVerdict | Noted | Settled
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Ask that agent for its facts, in the epoch of now."""
+
+    agent: Address
+
+
+Effect = Recall | Dispatch | Interrupt | Timer | StopVerdict | Noted | Settled

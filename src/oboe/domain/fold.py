@@ -5,7 +5,7 @@ Nothing here is stored as truth. Every function is a pure reading of one `Dag`.
 
 from __future__ import annotations
 
-from oboe.domain.events import Dispatch, Effect, Interrupt
+from oboe.domain.events import Dispatch, Effect, Interrupt, Recall
 from oboe.domain.guards import why_not
 from oboe.domain.model import Dag
 from oboe.domain.state import dag_state, node_state
@@ -87,7 +87,7 @@ def executor(dag: Dag, index: int) -> Address | None:
 def next_timer(dag: Dag) -> int:
     """When time alone changes something; 0: never. Exact, and looks at everything: for use after a load."""
     state = dag_state(dag)
-    if state is State.SUCCEEDED:
+    if state is State.SUCCEEDED or dag.recalled_at:
         return 0
     times: list[int] = []
     if dag.paused is not None:
@@ -104,7 +104,9 @@ def open_dispatches(dag: Dag) -> tuple[Effect, ...]:
     """Orders that are open and Interrupts that are not confirmed, to be named again after a restart."""
     if settled(dag):
         return ()
-    effects: list[Effect] = []
+    effects: list[Effect] = [Recall(agent) for agent in dag.recalled]
+    if dag.recalled_at:
+        return tuple(effects)
     for index, sub_task in enumerate(dag.sub_tasks):
         if sub_task.unconfirmed or (sub_task.live and sub_task.stopping):
             effects.append(Interrupt(index, sub_task.stopping))

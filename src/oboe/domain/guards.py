@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from oboe.domain.errors import Refused
-from oboe.domain.events import Approve, Cancel, Extend, Pass, Pause, Request, Resume, Retry, Rollback, SetRetries, Skip
+from oboe.domain.events import Approve, Cancel, Extend, Pass, Pause, Request, Resume, Retry, Rollback, SetRetries, Signalled, Skip
 from oboe.domain.model import Dag, Flags, SubTask
-from oboe.domain.state import dag_state, node_state, turn
+from oboe.domain.state import dag_state, node_state, torn, turn
 from oboe.domain.tally import tally_of
 from oboe.domain.values import Operator, State
 
@@ -25,6 +25,9 @@ def why_not(dag: Dag, operator: str) -> Refused | None:
 
 def guard(dag: Dag, request: Request, *, now: int = 0) -> Refused | None:
     """Why that request is refused; None: it is not. ``now`` matters for times only."""
+    if dag.recalled_at and not isinstance(request, Signalled):
+        names = ", ".join(str(agent) for agent in dag.recalled)
+        return Refused("dag.waiting", f"the store went back; the dag waits until {names} have named their facts")
     ask = _GUARDS.get(type(request))
     return None if ask is None else ask(dag, request, now)
 
@@ -34,6 +37,10 @@ def _retry(dag: Dag, request: Retry, now: int) -> Refused | None:
         return _retry_one(dag, request.sub_task)
     if dag_state(dag) is not State.FAILED:
         return Refused("retry.not_failed", "only a FAILED dag can be retried")
+    if (unsure := _unsure(dag, "retry")) is not None:
+        return unsure
+    if torn(dag):
+        return Refused("retry.torn", "after the store went back, something ran on top of what is not done", hint="pass it, or roll back")
     return _flagged(dag, "retry", _nodes(dag, lambda sub_task: sub_task.state is State.FAILED), lambda flags: flags.retryable)
 
 
@@ -43,6 +50,8 @@ def _retry_one(dag: Dag, index: int) -> Refused | None:
         return sub_task
     if not sub_task.broken:
         return Refused("sub_task_retry.not_failed", f"sub-task {index} is not FAILED")
+    if sub_task.unsure or torn(dag):
+        return Refused("sub_task_retry.unsure", "after the store went back, it is not known what may be retried")
     state = dag_state(dag)
     if dag.operator is Operator.ROLLBACK:
         return Refused("sub_task_retry.rolling_back", "the dag rolls back", hint="retry or roll back the dag, or skip the sub-task")
@@ -54,6 +63,8 @@ def _retry_one(dag: Dag, index: int) -> Refused | None:
 def _rollback(dag: Dag, request: Rollback, now: int) -> Refused | None:
     if dag_state(dag) is not State.FAILED:
         return Refused("rollback.not_failed", "only a FAILED dag can be rolled back", hint="cancel it first")
+    if (unsure := _unsure(dag, "rollback")) is not None:
+        return unsure
     return _flagged(dag, "rollback", _nodes(dag, lambda sub_task: not sub_task.undone), lambda flags: flags.rollable)
 
 
@@ -173,6 +184,14 @@ def _set_retries(dag: Dag, request: SetRetries, now: int) -> Refused | None:
     if dag_state(dag) is State.SUCCEEDED:
         return Refused("retries.finished", "the dag is finished")
     return None if request.retries >= 0 else Refused("retries.negative", "retries are 0 or more")
+
+
+def _unsure(dag: Dag, operator: str) -> Refused | None:
+    """What an agent did is not known until it says so."""
+    silent = dict.fromkeys(str(sub_task.agent) for sub_task in dag.sub_tasks if sub_task.unsure)
+    if not silent:
+        return None
+    return Refused(f"{operator}.unsure", f"the store went back, and {', '.join(silent)} has not said what it did", hint="wait, or pass it")
 
 
 def _sub_task(dag: Dag, index: int) -> SubTask | Refused:

@@ -40,9 +40,12 @@ from oboe.domain.events import (
     Ended,
     Event,
     Extend,
+    Fact,
+    Facts,
     Interrupt,
     Noted,
     Pass,
+    PatiencePassed,
     Pause,
     Report,
     Resume,
@@ -55,10 +58,12 @@ from oboe.domain.events import (
     Started,
     StopVerdict,
     Wake,
+    WentBack,
 )
 from oboe.domain.guards import guard
 from oboe.domain.model import Approval, Dag, SubTask
 from oboe.domain.model import Pause as Paused
+from oboe.domain.regress import lose_patience, recall, take_in, unwind, wait_for_facts
 from oboe.domain.state import halted, turn
 from oboe.domain.tally import timer_of
 from oboe.domain.values import Address, HomeKind, Mark, Operator, State, Stopping
@@ -66,7 +71,7 @@ from oboe.domain.work import Work
 
 __all__ = ["advance"]
 
-_REPORTS = (Started, Shown, Ended, Wake)
+_REPORTS = (Started, Shown, Ended, Wake, WentBack, Facts, PatiencePassed)
 _DOUBLINGS_MAX = 16
 """The pause between automatic retries doubles so many times at most."""
 
@@ -91,6 +96,7 @@ def advance(dag: Dag, events: Sequence[Event], *, now: int, here: Address, epoch
             woken = True
         elif isinstance(event, _REPORTS):
             _HEARD[type(event)](work, event)
+            woken |= isinstance(event, WentBack | Facts | PatiencePassed)
         else:
             raise Bug("machine.request_not_alone", f"{type(event).__name__} goes to advance alone")
     if work.settled:
@@ -106,11 +112,14 @@ def advance(dag: Dag, events: Sequence[Event], *, now: int, here: Address, epoch
 
 
 def _current(work: Work, report: Report) -> SubTask | None:
-    """The sub-task, if this report is about an attempt of it that is live."""
+    """The sub-task, if this report is about an attempt of it that is live. A later fence than known is the truth: `oboe.domain.regress`."""
     if not 0 <= report.sub_task < work.dag.plan.size:
         return None
     sub_task = work.sub_tasks[report.sub_task]
     fence, mine = (report.epoch, report.attempt), (sub_task.epoch, sub_task.attempt)
+    if fence > mine and not work.settled:
+        take_in(work, _fact_of(report), sub_task.agent)
+        return None
     if fence == mine and sub_task.live:
         return sub_task
     if fence < mine or (fence == mine and sub_task.unconfirmed and not isinstance(report, Ended)):
@@ -118,6 +127,21 @@ def _current(work: Work, report: Report) -> SubTask | None:
     elif fence == mine and sub_task.unconfirmed and not work.settled:
         work.put(report.sub_task, stopping_at=0)
     return None
+
+
+def _fact_of(report: Report) -> Fact:
+    """A report as a fact. Started and Shown do not say which operator it was: nothing is believed to be done, so RUN is safe."""
+    ended = isinstance(report, Ended)
+    return Fact(
+        sub_task=report.sub_task,
+        epoch=report.epoch,
+        attempt=report.attempt,
+        operator=report.operator if isinstance(report, Ended) else Operator.RUN,
+        at=0 if isinstance(report, Shown) else report.at,
+        running=not ended,
+        ok=isinstance(report, Ended) and report.ok,
+        result=report.result if isinstance(report, Ended) else None,
+    )
 
 
 def _started(work: Work, report: Started) -> None:
@@ -142,19 +166,35 @@ def _ended(work: Work, report: Ended) -> None:
     if sub_task is None:
         return
     ended_at = _within(report.at, sub_task.readied_at, work.now)
-    facts: dict[str, Any] = {"ended_at": ended_at, "stopping_at": 0}
+    facts: dict[str, Any] = {"ended_at": ended_at, "stopping_at": 0, "operator": report.operator}
     if sub_task.state is State.READY:
         facts["started_at"] = ended_at
     if report.additional is not None:
         facts["additional"] = report.additional
     stopped = sub_task.stopping is Stopping.ASKED
     if report.ok and not (stopped and sub_task.mark is Mark.DUE):
-        result = report.result if sub_task.operator is Operator.RUN else None
+        result = report.result if report.operator is Operator.RUN else None
         work.put(report.sub_task, state=State.SUCCEEDED, result=result, **facts)
     elif not report.ok and not stopped and _may_try_again(work, report.sub_task):
         _rest(work, report.sub_task, facts)
     else:
         work.put(report.sub_task, state=State.FAILED, mark=Mark.NO, **facts)
+
+
+def _facts(work: Work, event: Facts) -> None:
+    """All that one agent knows. Equal fences are reports; later ones, and those that were unsure, are taken in."""
+    if work.settled:
+        return
+    for fact in event.facts:
+        sub_task = work.sub_tasks[fact.sub_task]
+        fence, mine = (fact.epoch, fact.attempt), (sub_task.epoch, sub_task.attempt)
+        if fence > mine or (fence == mine and sub_task.unsure):
+            take_in(work, fact, event.agent)
+        elif fence == mine and fact.running:
+            _started(work, Started(fact.sub_task, fact.epoch, fact.attempt, fact.at))
+        elif fence == mine:
+            _ended(work, Ended(fact.sub_task, fact.epoch, fact.attempt, fact.at, fact.ok, fact.operator, fact.result))
+    unwind(work, event.agent)
 
 
 def _may_try_again(work: Work, index: int) -> bool:
@@ -182,6 +222,10 @@ def _within(at: int, earliest: int, latest: int) -> int:
 def _wake(work: Work) -> None:
     """Look at everything: pick up, let time pass, ready whose turn it is, name again what is open."""
     work.woken = True
+    recall(work)
+    if work.dag.recalled_at:
+        _set_timer(work)
+        return
     _end_pause(work)
     open_before = [index for index, sub_task in enumerate(work.sub_tasks) if sub_task.live or sub_task.unconfirmed]
     for index in open_before:
@@ -191,9 +235,19 @@ def _wake(work: Work) -> None:
             work.set(started_at=work.now)
         for node in range(len(work.dag.plan.nodes)):
             _ready_those(work, node, work.dag.plan.sub_tasks_of(node))
+    _let_marks_fall(work)
     for index in open_before:
         _name_again(work, index)
     _set_timer(work)
+
+
+def _let_marks_fall(work: Work) -> None:
+    """A retry whose turn cannot come, because what stands on it failed, is not due any more (only after the store went back)."""
+    if not work.tally.marked or work.tally.going or not work.dag.started_at or not halted(work.dag, work.tally):
+        return
+    for index, sub_task in enumerate(tuple(work.sub_tasks)):
+        if sub_task.mark is Mark.DUE and not turn(work.dag, work.tally, work.dag.plan.node_of[index]):
+            work.put(index, mark=Mark.NO)
 
 
 def _end_pause(work: Work) -> None:
@@ -261,6 +315,8 @@ def _set_timer(work: Work) -> None:
     if not isinstance(work.sub_tasks, list):
         tally = work.tally = tally.copy()
     tally.timer = 0
+    if dag.recalled_at:
+        return
     if dag.paused is not None:
         tally.due(dag.paused.until)
     elif not dag.started_at:
@@ -285,12 +341,13 @@ def _ready_neighbours(work: Work) -> None:
             onward.update(dict.fromkeys(plan.nodes[node].upstream if back else plan.downstream[node]))
     for node in onward:
         _ready_those(work, node, plan.sub_tasks_of(node))
+    _let_marks_fall(work)
 
 
 def _ready_those(work: Work, node: int, indices: Sequence[int]) -> None:
     """Ready those sub-tasks of a node whose time has come."""
     dag = work.dag
-    if dag.paused is not None or not turn(dag, work.tally, node):
+    if dag.paused is not None or dag.recalled_at or not turn(dag, work.tally, node):
         return
     idle = halted(dag, work.tally)
     if idle and not work.tally.marked:
@@ -470,7 +527,14 @@ def _set_retries(work: Work, request: SetRetries) -> bool:
     return False
 
 
-_HEARD: Mapping[type, Callable[..., None]] = {Started: _started, Shown: _shown, Ended: _ended}
+_HEARD: Mapping[type, Callable[..., None]] = {
+    Started: _started,
+    Shown: _shown,
+    Ended: _ended,
+    WentBack: wait_for_facts,
+    Facts: _facts,
+    PatiencePassed: lose_patience,
+}
 _REQUESTS: Mapping[type, Callable[..., bool]] = {
     Cancel: _cancel,
     Retry: _retry,

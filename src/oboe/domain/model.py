@@ -156,7 +156,7 @@ class SubTask:
     @property
     def undone(self) -> bool:
         if self.attempt == 0:
-            return True
+            return not self.unsure
         return self.state is State.SUCCEEDED and self.operator in (Operator.ROLLBACK, Operator.SKIP)
 
     @property

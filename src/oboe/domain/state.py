@@ -15,7 +15,7 @@ from oboe.domain.model import Dag
 from oboe.domain.tally import Tally, tally_of
 from oboe.domain.values import Operator, State
 
-__all__ = ["dag_state", "halted", "node_state", "state_of", "turn"]
+__all__ = ["dag_state", "halted", "node_state", "state_of", "torn", "turn"]
 
 
 def state_of(dag: Dag, tally: Tally, started_at: int) -> State:
@@ -56,6 +56,12 @@ def node_state(dag: Dag, node: int) -> State:
 def halted(dag: Dag, tally: Tally) -> bool:
     """Only what is marked may be readied."""
     return dag.cancelled or bool(dag.halt_reason) or tally.broken > 0
+
+
+def torn(dag: Dag) -> bool:
+    """Something that is not undone stands on something that is not done: only after the store went back."""
+    tally = tally_of(dag)
+    return any(tally.not_undone[child] and tally.not_done[parent] for child, node in enumerate(dag.plan.nodes) for parent in node.upstream)
 
 
 def turn(dag: Dag, tally: Tally, node: int) -> bool:

@@ -42,9 +42,11 @@ class Tally:
     """By node: its sub-tasks that are not done."""
     not_undone: array[int]
     up: array[int]
-    """By node: nodes directly upstream that are not done."""
+    """By node: nodes directly upstream that do not stand: they are not done, or one upstream of them does not stand."""
     down: array[int]
-    """By node: nodes directly downstream that are not undone."""
+    """By node: nodes directly downstream that are not gone: they are not undone, or one downstream of them is not gone.
+
+    Where nothing is torn, *stands* is *done* and *gone* is *undone*; after the store went back they may differ."""
     not_done_total: int
     not_undone_total: int
     going: int
@@ -75,8 +77,9 @@ class Tally:
         self.not_done_total = sum(self.not_done)
         self.not_undone_total = sum(self.not_undone)
         for node, planned in enumerate(plan.nodes):
-            self.up[node] = sum(self.not_done[parent] > 0 for parent in planned.upstream)
-            self.down[node] = sum(self.not_undone[child] > 0 for child in plan.downstream[node])
+            self.up[node] = sum(self.not_done[parent] > 0 or self.up[parent] > 0 for parent in planned.upstream)
+        for node in range(len(plan.nodes) - 1, -1, -1):
+            self.down[node] = sum(self.not_undone[child] > 0 or self.down[child] > 0 for child in plan.downstream[node])
 
     def copy(self) -> Tally:
         """One to change."""
@@ -102,16 +105,26 @@ class Tally:
             self.not_done_total += delta
             old, new = self.not_done[node], self.not_done[node] + delta
             self.not_done[node] = new
-            if (old > 0) != (new > 0):
-                for child in self.plan.downstream[node]:
-                    self.up[child] += (new > 0) - (old > 0)
+            if (old > 0) != (new > 0) and not self.up[node]:
+                self._pass_on(node, (new > 0) - (old > 0), forward=True)
         if delta := before.undone - after.undone:
             self.not_undone_total += delta
             old, new = self.not_undone[node], self.not_undone[node] + delta
             self.not_undone[node] = new
-            if (old > 0) != (new > 0):
-                for parent in self.plan.nodes[node].upstream:
-                    self.down[parent] += (new > 0) - (old > 0)
+            if (old > 0) != (new > 0) and not self.down[node]:
+                self._pass_on(node, (new > 0) - (old > 0), forward=False)
+
+    def _pass_on(self, node: int, by: int, *, forward: bool) -> None:
+        """A node began (``by`` -1) or ceased (+1) to stand, or to be gone: those next to it hear, and so on while it matters to them."""
+        blocked, open_here = (self.up, self.not_done) if forward else (self.down, self.not_undone)
+        ahead = [node]
+        while ahead:
+            current = ahead.pop()
+            for neighbour in self.plan.downstream[current] if forward else self.plan.nodes[current].upstream:
+                before = blocked[neighbour]
+                blocked[neighbour] = before + by
+                if (before > 0) != (before + by > 0) and not open_here[neighbour]:
+                    ahead.append(neighbour)
 
     def over(self, operator: Operator) -> bool:
         """Nothing is left to do for a dag with that operator."""

@@ -1,0 +1,98 @@
+"""When the cluster's store went back a few commits: agents may know more than the dag. Part of the machine, kept apart because it is rare.
+
+::
+
+    WentBack        the dag waits: it readies nothing, orders nothing but Recall, takes no operator, shows RUNNING
+    Facts           of one agent: what is later than the dag knows is the truth, outcome included, and halts the dag
+    all have named  the dag goes on, or is halted for a person to decide
+    PatiencePassed  what the silent may have done is *unsure*: FAILED, neither done nor undone, until they name their facts
+
+Only the engine knows that a store may have gone back (a planned move of the lease is none); it says `WentBack` before anything else
+in the new epoch. Dags of an agent's own home never go back.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from oboe.domain.events import Fact, Interrupt, PatiencePassed, Recall, WentBack
+from oboe.domain.model import Dag
+from oboe.domain.values import Address, HomeKind, Mark, Operator, State, Stopping
+from oboe.domain.work import Work
+
+__all__ = ["lose_patience", "recall", "take_in", "unwind", "wait_for_facts"]
+
+_REASON = "the store went back"
+
+
+def wait_for_facts(work: Work, event: WentBack) -> None:
+    """Recall every agent that may know of this dag; once for each epoch."""
+    dag = work.dag
+    if work.settled or dag.home.kind is not HomeKind.CLUSTER or work.epoch <= dag.epoch:
+        return
+    agents = {sub_task.agent for sub_task in dag.sub_tasks if sub_task.agent} | set(event.agents)
+    if agents:
+        work.set(recalled=tuple(sorted(agents)), recalled_at=work.now)
+
+
+def recall(work: Work) -> None:
+    """Name again whom it waits for; the silent are recalled for ever."""
+    work.effects.extend(Recall(agent) for agent in work.dag.recalled)
+
+
+def take_in(work: Work, fact: Fact, agent: Address | None) -> None:
+    """A fence later than the dag knows (or an equal one that was unsure) is the truth. What still goes is told to stop."""
+    sub_task = work.sub_tasks[fact.sub_task]
+    later = (fact.epoch, fact.attempt) > (sub_task.epoch, sub_task.attempt)
+    at = min(fact.at, work.now) or work.now
+    facts: dict[str, Any] = {"state": State.RUNNING, "started_at": at, "stopping": Stopping.ASKED, "stopping_at": work.now}
+    if not fact.running:
+        state = State.SUCCEEDED if fact.ok else State.FAILED
+        facts = {"state": state, "ended_at": at, "stopping": Stopping.NO, "stopping_at": 0, "result": fact.result}
+    work.put(
+        fact.sub_task,
+        operator=fact.operator,
+        epoch=fact.epoch,
+        attempt=fact.attempt,
+        agent=agent,
+        mark=Mark.NO,
+        retry_at=0,
+        deadline=0,
+        unsure=False,
+        readied_at=at,
+        **facts,
+    )
+    if fact.running:
+        work.effects.append(Interrupt(fact.sub_task, Stopping.ASKED))
+    if later and not work.dag.halt_reason:
+        work.set(halt_reason=_REASON)
+
+
+def unwind(work: Work, agent: Address) -> None:
+    """That agent has named all it knows: what it did not name it never began, and nothing of it is unsure any more."""
+    left = tuple(other for other in work.dag.recalled if other != agent)
+    if left != work.dag.recalled:
+        work.set(recalled=left, recalled_at=work.dag.recalled_at if left else 0)
+    for index, sub_task in enumerate(tuple(work.sub_tasks)):
+        if sub_task.unsure and not any(_may_know(work.dag, index, sub_task.agent, other) for other in left):
+            work.put(index, unsure=False, state=State.FAILED if sub_task.attempt else State.PENDING)
+
+
+def lose_patience(work: Work, event: PatiencePassed) -> None:
+    """What the silent may have done is neither done nor undone; the dag is halted. What a person passed or skipped stays."""
+    if not work.dag.recalled_at:
+        return
+    for index, sub_task in enumerate(tuple(work.sub_tasks)):
+        said = sub_task.state is State.SUCCEEDED and sub_task.operator in (Operator.PASS, Operator.SKIP)
+        silent = any(_may_know(work.dag, index, sub_task.agent, agent) for agent in work.dag.recalled)
+        if silent and not said:
+            stop = {"stopping": Stopping.ASKED, "stopping_at": work.now} if sub_task.live else {}
+            work.put(index, state=State.FAILED, unsure=True, mark=Mark.NO, retry_at=0, **stop)
+    work.set(recalled_at=0, halt_reason=_REASON)
+
+
+def _may_know(dag: Dag, index: int, owner: Address | None, agent: Address) -> bool:
+    """It was that agent's; or the maintainer's, and every agent may have been the maintainer."""
+    plan = dag.plan
+    node = plan.node_of[index]
+    return owner == agent or plan.nodes[node].agents[index - plan.first[node]] is None
