@@ -327,12 +327,15 @@ class Attempt:
             release()
             return
 
+        reports: list[Report] = []
+
         def take(lines: tuple[LogLine, ...], additional: dict[str, Any] | None) -> None:
             self.ended = True
-            release()
-            self._sink(self._report(Phase.ENDED, lines, additional, ok=ok, result=result))
+            reports.append(self._report(Phase.ENDED, lines, additional, ok=ok, result=result))
 
         self.transcript.hand_over(take, always=True)
+        release()
+        self._sink(reports[0])
 
     def _run_step(self) -> tuple[bool, Any]:
         step: Step | None = None

@@ -51,6 +51,8 @@ class Executor:
         self._show_at = 0.0
         self._to_show: set[Attempt] = set()
         self._told: deque[tuple[float, Attempt]] = deque()
+        self._mine = threading.local()
+        """Of a worker whose step is over: it takes the next job itself, so that nothing is handed from thread to thread."""
         self._keeper = threading.Thread(target=self._keep, name="executor-keeper", daemon=True)
         self._keeper.start()
 
@@ -146,6 +148,9 @@ class Executor:
 
     def _enlist(self, job: Attempt) -> None:
         self._known[(job.fence.dag_key, job.fence.sub_task)] = job
+        if getattr(self._mine, "free", False):
+            self._mine.free, self._mine.job = False, job
+            return
         self._jobs.put(job)
         if not self._grow_at and self._jobs.qsize() > self._idle:
             if self._workers == 0:
@@ -162,23 +167,32 @@ class Executor:
 
     def _work(self) -> None:
         """A worker: take a job, carry it out, until idle for long."""
+        mine = self._mine
+        mine.job = None
         while True:
-            with self._lock:
-                self._idle += 1
-            try:
-                job = self._jobs.get(timeout=self._limits.worker_idle_seconds)
-            except Empty:
-                job = None
-            with self._lock:
-                self._idle -= 1
+            job = mine.job or self._next()
+            mine.job = None
             if job is None:
                 break
             try:
                 job.carry_out(lambda job=job: self._release(job))  # type: ignore[misc]
             except Exception:  # noqa: BLE001 - a thread's work ends here; the home's timers take care of the sub-task
                 _log.exception("an attempt of dag %s could not be reported", job.fence.dag_key)
+            mine.free = False
         with self._lock:
             self._workers -= 1
+
+    def _next(self) -> Attempt | None:
+        """None: it is time to leave."""
+        with self._lock:
+            self._idle += 1
+        try:
+            return self._jobs.get(timeout=self._limits.worker_idle_seconds)
+        except Empty:
+            return None
+        finally:
+            with self._lock:
+                self._idle -= 1
 
     def _release(self, job: Attempt) -> None:
         self._to_show.discard(job)
@@ -187,6 +201,7 @@ class Executor:
             if job.given_up:
                 self.given_up -= 1
                 return
+        self._mine.free = True
         self.give_back(1)
 
     def _notice(self, attempt: Attempt) -> None:

@@ -1,11 +1,11 @@
-"""Advances the dags of one home: one thread, woken by reports, requests, signals and timers, never by a tick.
+"""Advances the dags of one home: one turn at a time, begun by reports, requests, signals and timers, never by a tick.
 
 A turn takes everything that is queued, advances each dag once, saves all of it in one group commit, and only then carries out what
 follows. So nothing is answered, dispatched or begun that is not durable. For an agent home, sub-tasks that a free worker of this process
 can take are RUNNING in the same commit that made them READY: the dag's own row is their inbox.
 
-Invariants: only this thread changes a dag of the home (while it serves it); what could not be saved is tried again before anything newer
-of the same dag; a dag that cannot be advanced is set aside with its reason and stops no other.
+Invariants: only whoever holds the turn changes a dag of the home (while it is served here); what could not be saved is tried again
+before anything newer of the same dag; a dag that cannot be advanced is set aside with its reason and stops no other.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
@@ -59,6 +60,9 @@ class Scheduler:
         self._aside: dict[str, str] = {}
         self._trouble = ""
         self._closing = False
+        self._turning = threading.Lock()
+        """Held for a turn: by the scheduler's thread, or by a worker that reports its end."""
+        self._sleeps_until = 0.0
         self._thread = threading.Thread(target=self._serve, name="scheduler", daemon=True)
         hands.attach(self.post, self._poke)
 
@@ -99,8 +103,20 @@ class Scheduler:
         return _outcome(heard, timeout)
 
     def post(self, report: Report) -> None:
-        """A report of a worker of this very process, which waits for no answer."""
-        self._queue.put(report)
+        """A report of a worker of this very process, which waits for no answer.
+
+        A worker whose step is over does the turn itself if nobody does one: handing it over would cost more than the turn."""
+        if report.phase is Phase.ENDED and not self._closing and self._turning.acquire(blocking=False):
+            try:
+                items: list[Item] = [report]
+                self._drain(items)
+                self._do(items)
+                if self._wake_time() < self._sleeps_until:
+                    self._poke()
+            finally:
+                self._turning.release()
+        else:
+            self._queue.put(report)
 
     def _poke(self) -> None:
         self._queue.put(None)
@@ -156,60 +172,54 @@ class Scheduler:
     # The thread
 
     def _serve(self) -> None:
-        while True:
-            items = self._collect()
-            if items is None:
-                break
-            try:
-                self._turn(items)
-            except TryAgain as error:
-                self._back_off(items, error)
-            except Exception as error:  # noqa: BLE001 - a turn must not end the thread; the dags' own errors are met further down
-                _log.exception("a turn failed")
-                self._back_off(items, TryAgain("engine.turn_failed", f"{type(error).__name__}: {error}"))
-        for item in self._carried:
-            _fail(item, TryAgain("engine.stopping", "this agent stops serving that home"))
-
-    def _collect(self) -> list[Item] | None:
-        """What there is to do, as soon as there is anything; None: the end."""
-        items: list[Item] = []
-        queue = self._queue
-        while True:
-            try:
-                first = queue.get(timeout=self._patience())
+        while not self._closing or not self._queue.empty():
+            items: list[Item] = []
+            with suppress(Empty):
+                first = self._queue.get(timeout=max(0.0, self._sleeps_until - time.monotonic()))
                 if first is not None:
                     items.append(first)
-                while len(items) < self._limits.batch_max:
-                    item = queue.get_nowait()
-                    if item is not None:
-                        items.append(item)
-            except Empty:
-                pass
-            if self._closing and not items and queue.empty():
-                return None
-            if time.monotonic() < self._resume_at:
-                self._carried += items
-                items = []
-                continue
-            if self._carried:
-                items, self._carried = self._carried + items, []
-            items.extend(Woken(key) for key in self._live.due(self._clock()))
-            if time.monotonic() >= self._net_at:
-                items.extend(self._net())
-            return items
+            with self._turning:
+                self._drain(items)
+                self._do(items)
+                self._sleeps_until = self._wake_time()
+        with self._turning:
+            for item in self._carried:
+                _fail(item, TryAgain("engine.stopping", "this agent stops serving that home"))
 
-    def _patience(self) -> float:
-        """Seconds until something is due by time alone."""
-        now = time.monotonic()
-        if now < self._resume_at:
-            return self._resume_at - now
+    def _drain(self, items: list[Item]) -> None:
+        """What else is queued."""
+        with suppress(Empty):
+            while len(items) < self._limits.batch_max:
+                item = self._queue.get_nowait()
+                if item is not None:
+                    items.append(item)
+
+    def _do(self, items: list[Item]) -> None:
+        """A turn with these, what was carried, and what is due. Holds the turn; never raises."""
+        if time.monotonic() < self._resume_at:
+            self._carried += items
+            return
         if self._carried:
-            return 0.0
-        wait = self._net_at - now
+            items, self._carried = self._carried + items, []
+        items.extend(Woken(key) for key in self._live.due(self._clock()))
+        if time.monotonic() >= self._net_at:
+            items.extend(self._net())
+        try:
+            self._turn(items)
+        except TryAgain as error:
+            self._back_off(items, error)
+        except Exception as error:  # noqa: BLE001 - a turn must not end the thread; the dags' own errors are met further down
+            _log.exception("a turn failed")
+            self._back_off(items, TryAgain("engine.turn_failed", f"{type(error).__name__}: {error}"))
+
+    def _wake_time(self) -> float:
+        """When something is due by time alone, in monotonic seconds."""
+        if self._carried:
+            return self._resume_at
         timer = self._live.next_time
-        if timer:
-            wait = min(wait, (timer - self._clock()) / SECOND)
-        return max(0.0, wait)
+        if not timer:
+            return self._net_at
+        return min(self._net_at, time.monotonic() + (timer - self._clock()) / SECOND)
 
     def _net(self) -> list[Item]:
         """The safety net: what the home has open, in case an effect or a message was lost. At the start it finds everything."""
