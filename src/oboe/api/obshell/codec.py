@@ -27,7 +27,7 @@ from oboe.domain import fold
 from oboe.domain.messages import Level, LogLine
 from oboe.domain.model import Dag, SubTask
 from oboe.domain.records import LogRecord
-from oboe.domain.values import Address, HomeKind, Operator, State, Stopping
+from oboe.domain.values import Address, HomeKind, Mark, Operator, State, Stopping
 
 __all__ = ["created", "dag_object", "line_text", "log_objects", "node_object", "preview_object", "sub_task_object"]
 
@@ -157,6 +157,8 @@ def _node(dag: Dag, index: int, lines: Mapping[int, list[str]], dag_state: State
     operator = _node_operator(dag, index, sub_tasks, state)
     if operator == CANCEL and dag_state is State.READY:
         state = State.PENDING
+    elif operator == RETRY and state is State.PENDING and any(_half_way(dag, each) for each in sub_tasks):
+        state = State.RUNNING
     start, end = _node_times(dag, sub_tasks, state, operator)
     digits = _digits(dag)
     return NodeObject(
@@ -184,6 +186,11 @@ def _node_operator(dag: Dag, index: int, sub_tasks: Sequence[SubTask], state: St
         if stopped or index == fold.stage(dag) - 1:
             return CANCEL
     return RETRY if any(each.asked_retries for each in sub_tasks) else RUN
+
+
+def _half_way(dag: Dag, sub_task: SubTask) -> bool:
+    """Its retry was begun: it is undone, and about to run."""
+    return sub_task.mark is Mark.DUE and sub_task.undone and 0 < dag.started_at <= sub_task.readied_at
 
 
 def _node_times(dag: Dag, sub_tasks: Sequence[SubTask], state: State, operator: str) -> tuple[int, int]:

@@ -1,0 +1,43 @@
+"""What may differ between a recording and oboe's answer, and how the rest is compared (`obshell-wire.md` §8.2)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["exempt", "normal"]
+
+_TIMES = ("start_time", "end_time", "create_time", "update_time")
+
+
+def normal(value: Any, key: str = "") -> str:
+    """As JSON text, members in order, times masked."""
+    return json.dumps(_masked(value, key), ensure_ascii=False)
+
+
+def _masked(value: Any, key: str) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _masked(each, name) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_masked(each, "") for each in value]
+    return "~" if key in _TIMES else value
+
+
+def exempt(dag: Mapping[str, Any]) -> str:
+    """Why this recorded dag is one that oboe never shows; empty when it must be the same. The reasons are wanted differences."""
+    nodes = dag["nodes"] or []
+    if dag["operator"] in ("RUN", "CANCEL") and any(node["operator"] == "ROLLBACK" for node in nodes):
+        return "skips: after a rollback that failed, a retry leaves undone nodes undone"
+    for node in nodes:
+        states = {sub_task["state"] for sub_task in node["sub_tasks"]}
+        half_way = node["operator"] == "RETRY" and any(sub_task["operator"] == "ROLLBACK" for sub_task in node["sub_tasks"])
+        if node["state"] == "RUNNING" and not states & {"READY", "RUNNING"} and not (half_way and states == {"SUCCEED"}):
+            return "tick: a node is RUNNING until the scheduler looks again"
+    failed = any(node["state"] == "FAILED" for node in nodes)
+    done = bool(nodes) and all(node["state"] == "SUCCEED" for node in nodes)
+    if dag["state"] == "RUNNING" and (failed or done):
+        return "tick: the dag is RUNNING until the scheduler looks again"
+    if nodes and dag["state"] in ("READY", "RUNNING") and dag["operator"] == "RUN" and nodes[dag["stage"] - 1]["state"] == "SUCCEED":
+        return "tick: the stage moves when the scheduler looks again"
+    return ""
