@@ -21,12 +21,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
 
+from starlette.applications import Starlette
+
 from oboe import playbooks
 from oboe.api.app import Api
 from oboe.api.obshell.ids import encode
 from oboe.api.serve import serve
-from oboe.control.clustering import Clustering
 from oboe.config import Settings
+from oboe.control.clustering import Clustering
 from oboe.control.keys import AgentKeys
 from oboe.control.leadership import Leading, Led
 from oboe.control.operating import Operating
@@ -48,11 +50,12 @@ from oboe.kit.naming import Naming
 from oboe.kit.registry import Registry
 from oboe.kit.secret import Secret
 from oboe.membership.enlisting import Enlisting
+from oboe.membership.handshakes import Handshakes
 from oboe.membership.link import ClusterLink
 from oboe.membership.local import LocalAgent
 from oboe.remote.client import Peers
 from oboe.remote.courier import RpcCourier
-from oboe.remote.handshake import Joiner
+from oboe.remote.handshake import Enlister, Joiner, handshake_routes
 from oboe.remote.secrecy import new_key_pair
 from oboe.remote.server import RpcServer
 from oboe.remote.tls import Credentials
@@ -64,6 +67,9 @@ from oboe.store.sqlite import Facts, Sqlite, SqliteHome, SqliteInbox
 __all__ = ["Agent", "run"]
 
 T = TypeVar("T")
+
+_HANDSHAKES = ("/rpc/v1/join", "/rpc/v1/leave", "/rpc/v1/enlist")
+"""What agents without a certificate may ask on the public port (`oboe.remote.handshake`)."""
 
 _log = logging.getLogger(__name__)
 
@@ -99,8 +105,7 @@ class Agent:
         self._verbs = Verbs()
         self.peers = Peers(address, self.local.rpc_port_of, local=self._verbs.carry_out)
         self._rpc = RpcServer(address, self._verbs, port=rpc_port, allowed=self.local.answers)
-        joiner = Joiner(self.local.public_key)
-        enlisting = Enlisting(self.local, joiner)
+        joiner, enlisting = Joiner(), Enlisting(self.local, Enlister())
         services: dict[type[Any], Any] = {
             LocalAgent: self.local,
             ClusterLink: self.link,
@@ -141,7 +146,8 @@ class Agent:
             troubles=self._troubles,
         )
         led = Led(starter, registry, own, self.engine)
-        self._app = Api(self.control, enlisting.faces())
+        handshakes = Starlette(routes=list(handshake_routes(Handshakes(self.local, private_key, own.under_maintenance))))
+        self._app = Api(self.control, dict.fromkeys(_HANDSHAKES, handshakes))
         register_verbs(
             self._verbs,
             membership=Membership(self.local, driver, self.link, self.control.status),

@@ -43,7 +43,7 @@ class LedAnswer(msgspec.Struct):
 class OwnDags(Protocol):
     """The engine, as far as the led side needs it."""
 
-    def ask(self, home: HomeKind, key: str, event: events.Event, timeout: float = ...) -> Dag: ...
+    def ask(self, home: HomeKind, key: str, event: events.Request, timeout: float = ...) -> Dag: ...
     def wait_version(self, home: HomeKind, key: str, known_version: int, timeout: float) -> Dag | None: ...
 
 
@@ -115,7 +115,7 @@ class Led:
             if request.operator == "RETRY":
                 return self._do(key, events.Retry()) if state is State.FAILED else Nothing()
             if request.operator != "ROLLBACK":
-                return self._do(key, {"CANCEL": events.Cancel(), "PASS": events.Pass()}[request.operator])
+                return self._do(key, events.Cancel() if request.operator == "CANCEL" else events.Pass())
             if dag.operator is Operator.ROLLBACK and state is not State.FAILED:
                 return Nothing()
             if state is State.SUCCEEDED:
@@ -127,7 +127,7 @@ class Led:
             self._do(key, events.Cancel(forced=True))
             self._engine.wait_version(HomeKind.AGENT, key, dag.version + 1, 2.0)
 
-    def _do(self, key: str, event: events.Event) -> Nothing:
+    def _do(self, key: str, event: events.Request) -> Nothing:
         self._engine.ask(HomeKind.AGENT, key, event)
         return Nothing()
 
@@ -135,7 +135,8 @@ class Led:
         done = tuple(
             node.name for index, node in enumerate(dag.plan.nodes) if all(dag.sub_tasks[i].done for i in dag.plan.sub_tasks_of(index))
         )
-        failed, told = [], {}
+        failed: list[str] = []
+        told: dict[str, list[str]] = {}
         for record in self._own.logs(dag):
             node = dag.plan.nodes[dag.plan.node_of[record.sub_task]].name
             if dag.sub_tasks[record.sub_task].broken:

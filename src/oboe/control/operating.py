@@ -40,7 +40,7 @@ class OperateDag(msgspec.Struct):
 class Homes(Protocol):
     """The engine, as far as operators need it."""
 
-    def ask(self, home: HomeKind, key: str, event: events.Event, timeout: float = ...) -> Dag: ...
+    def ask(self, home: HomeKind, key: str, event: events.Request, timeout: float = ...) -> Dag: ...
     def serves_cluster(self) -> bool: ...
 
 
@@ -106,7 +106,7 @@ class Operating:
         self._peers().call(maintainer, "dag.operate", request, Nothing, timeout=_ASK_SECONDS + 2)
 
     def _ask_leader(self, dag: Dag, operator: str, caller: Caller) -> bool:
-        """RETRY and ROLLBACK of a led dag go to its leader. False: it has none, or the leader's home is away and ROLLBACK alone is legal."""
+        """RETRY and ROLLBACK of a led dag go to its leader. False: it has none, or its home is away and ROLLBACK alone is legal."""
         if dag.leader is None:
             return False
         leader = dag.leader
@@ -128,10 +128,10 @@ class Operating:
         return True
 
 
-def event_of(operator: str, kind: str, index: int) -> events.Event:
+def event_of(operator: str, kind: str, index: int) -> events.Request:
     """The event that an operator asks for; `Refused` ``operator.unknown``."""
     if kind == "dag":
-        known: dict[str, events.Event] = {
+        known: dict[str, events.Request] = {
             "RETRY": events.Retry(),
             "ROLLBACK": events.Rollback(),
             "CANCEL": events.Cancel(),

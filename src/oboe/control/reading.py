@@ -206,11 +206,12 @@ class Reading:
         return views[0] if views else None
 
     def _from_others(self, request: ListDags) -> list[DagView]:
-        others = [member.address for member in self._local.members() if member.address != self._local.address]
+        others = self._local.others()
         if not others:
             return []
         answers = self._peers().call_all(others, "dag.list", request, Views, timeout=ASK_SECONDS)
-        return [view for agent in others if isinstance(answers.get(agent), Views) for view in answers[agent].views]
+        found = (answers.get(agent) for agent in others)
+        return [view for answer in found if isinstance(answer, Views) for view in answer.views]
 
     @staticmethod
     def _find(home: DagStore, kind: str, number: int) -> tuple[Dag, int]:

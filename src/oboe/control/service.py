@@ -213,7 +213,7 @@ class Oboe:
         others = [member.address for member in self.members() if member.address != self._local.address]
         answers = self._peers().call_all(others, "agent.status", Nothing(), StatusView, timeout=ASK_SECONDS) if others else {}
         found = {self._local.address: own}
-        found.update({agent: answers[agent] for agent in others if isinstance(answers.get(agent), StatusView)})
+        found.update((agent, answer) for agent, answer in answers.items() if isinstance(answer, StatusView))
         return found
 
     def _members(self) -> tuple[Member, ...]:

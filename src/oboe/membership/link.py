@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from oboe.database.port import Driver, Instance, Observation
 from oboe.domain.errors import OboeError, Refused, Unreachable
@@ -21,9 +21,11 @@ from oboe.membership.member import Member, member_from_row, member_row
 if TYPE_CHECKING:
     from pymysql.connections import Connection
 
-    from oboe.store.mysql import Directory, Lease, MysqlHome
+    from oboe.store.mysql import Directory, Lease, Mysql, MysqlHome
 
 __all__ = ["ClusterLink", "Primary", "ServerRow"]
+
+T = TypeVar("T")
 
 STORE_USER = "oboe"
 STORE_DATABASE = "oboe"
@@ -63,8 +65,7 @@ class ClusterLink:
         self._announce = announce
         self._lock = threading.Lock()
         self._primary: Primary | None = None
-        self._home: MysqlHome | None = None
-        self._directory: Directory | None = None
+        self._store: Mysql | None = None
         self.trouble = ""
         """Why the cluster's home could not be reached when it was last tried; empty when it could."""
 
@@ -123,23 +124,23 @@ class ClusterLink:
 
     def close(self) -> None:
         with self._lock:
-            self._primary, self._home, self._directory = None, None, None
+            self._primary = None
+            store, self._store = self._store, None
+        if store is not None:
+            store.close()
 
     # The home
 
     def home(self) -> MysqlHome:
         """Dags of the cluster."""
-        with self._lock:
-            if self._home is None:
-                from oboe.store.mysql import MysqlHome
+        from oboe.store.mysql import MysqlHome
 
-                self._home = MysqlHome(self._connect)
-            return self._home
+        return MysqlHome(self._database())
 
     def lease(self) -> Lease:
         from oboe.store.mysql import Lease
 
-        return Lease(self._connect)
+        return Lease(self._database())
 
     def create_schema(self) -> None:
         from oboe.store.mysql import create_schema
@@ -217,10 +218,10 @@ class ClusterLink:
 
     def members_here(self) -> list[Member]:
         """The members as this host's own database shows them, replica or not."""
-        return [member_from_row(dict(row)) for row in self._here().members()]
+        return [member_from_row(dict(row)) for row in self._read_here(lambda tables: tables.members())]
 
     def facts_here(self) -> Mapping[str, Any]:
-        return self._here().facts()
+        return self._read_here(lambda tables: tables.facts())
 
     def announce_members(self) -> None:
         """Let every agent know that the members have changed."""
@@ -228,21 +229,30 @@ class ClusterLink:
 
     # Connections
 
-    def _tables(self) -> Directory:
+    def _database(self) -> Mysql:
         with self._lock:
-            if self._directory is None:
-                from oboe.store.mysql import Directory
+            if self._store is None:
+                from oboe.store.mysql import Mysql
 
-                self._directory = Directory(self._connect)
-            return self._directory
+                self._store = Mysql(self._connect, lost=self.lost)
+            return self._store
 
-    def _here(self) -> Directory:
+    def _tables(self) -> Directory:
         from oboe.store.mysql import Directory
+
+        return Directory(self._database())
+
+    def _read_here(self, read: Callable[[Directory], T]) -> T:
+        from oboe.store.mysql import Directory, Mysql
 
         instance = self._local.instance()
         if instance is None:
             raise Refused("database.none", "this agent has no database")
-        return Directory(lambda: self._driver.connect(instance, user=STORE_USER, password=self._password(), database=STORE_DATABASE))
+        store = Mysql(lambda: self._driver.connect(instance, user=STORE_USER, password=self._password(), database=STORE_DATABASE))
+        try:
+            return read(Directory(store))
+        finally:
+            store.close()
 
     def _connect(self) -> Connection[Any]:
         """A connection to the primary's ``oboe`` database."""

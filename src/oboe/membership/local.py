@@ -1,7 +1,7 @@
 """This agent as it knows itself: typed access to its facts, kept in its own store.
 
-Invariants: ``identity`` is SINGLE exactly when there are no members, no cluster keys and no certificate; a change of identity and
-what goes with it are one transaction; listeners hear of it afterwards, on the thread that made it.
+Invariants: a change of identity and what goes with it are one transaction; listeners hear of it afterwards, on the thread that made it.
+A SINGLE agent may hold a certificate: of a cluster that is about to take it in, or has just let it go; it answers that cluster only.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ _CLUSTER_FACTS = (
     "certificate_key",
     "observer_config",
     "instance",
-    "enlisted",
-    "cluster_endpoints",
+    "dismissal_token",
+    "offered_key",
+    "ports",
 )
 
 
@@ -99,7 +100,7 @@ class LocalAgent:
         """Whether that agent may call this one: a member, the leader that took us in, the leader that let us go."""
         if address == self.address or self.member(address) is not None:
             return True
-        return str(address) == self._get("answers_to", "")
+        return str(address) == str(self._get("answers_to", ""))
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` after every change of identity, members or cluster facts."""
@@ -200,7 +201,7 @@ class LocalAgent:
     # Members
 
     def members(self) -> list[Member]:
-        """Every member, in the order they joined; empty on a SINGLE agent."""
+        """Every member, by address; on an agent that is being taken in, the members of the cluster that does it."""
         with self._lock:
             if "members" not in self._cache:
                 self._cache["members"] = [member_from_row(dict(row)) for row in self._facts.members()]
@@ -226,10 +227,21 @@ class LocalAgent:
         member = self.member(address)
         if member is not None:
             return member.rpc_port
-        enlisted = self._get("enlisted_ports", {}).get(str(address))
-        if enlisted:
-            return int(enlisted)
+        noted = self._get("ports", {}).get(str(address))
+        if noted:
+            return int(noted)
         return address.port + 1000 if address.port + 1000 < 65536 else address.port - 1000
+
+    def note_port(self, address: Address, rpc_port: int) -> None:
+        """Where an agent that is no member yet listens for agents."""
+        with self._lock:
+            self._put(ports=dict(self._get("ports", {})) | {str(address): rpc_port})
+
+    def others(self) -> list[Address]:
+        """The other members, of an agent that is one itself: one that is being taken in knows them, but is none of them yet."""
+        if self.identity() in (Identity.SINGLE, Identity.SCALING_OUT):
+            return []
+        return [member.address for member in self.members() if member.address != self.address]
 
     def _change_members(self, change: Callable[[], None]) -> None:
         with self._lock:

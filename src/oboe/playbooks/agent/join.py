@@ -77,10 +77,8 @@ class AskMaster(Step):
         request, key = make_request(local.address)
         run.log("token created")
         run.log("send join rpc to master")
-        member = msgspec.structs.replace(
-            JoinRequest(member=member_row(local.as_member()) | {"zone": params.zone}, csr=request), zone=params.zone
-        )
-        answer = run.use(Joiner).join(master, member, params.master_password)
+        asked = JoinRequest(member_row(local.as_member()), request, params.zone)
+        answer = run.use(Joiner).join(master, asked, params.master_password)
         members = [member_from_row(row) for row in answer.members]
         local.remember(
             pending={

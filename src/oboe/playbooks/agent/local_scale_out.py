@@ -89,7 +89,7 @@ class Deploy(_LedStep):
 
     def run(self, run: Run) -> None:
         params = run.params(LocalScaleOutParams)
-        run.use(Driver).check_host(params.workdir.instance, run)  # type: ignore[type-abstract]
+        run.use(Driver).check_host(params.workdir.instance, run)
         deploy_instance(run, params.workdir)
 
     def rollback(self, run: Run) -> None:
@@ -108,7 +108,7 @@ class StartClone(_LedStep):
         start_instance(run, StartParams(params.workdir.instance, "clone", source=params.source))
 
     def rollback(self, run: Run) -> None:
-        run.use(Driver).stop(_instance(run), graceful=False, run=run)  # type: ignore[type-abstract]
+        run.use(Driver).stop(_instance(run), graceful=False, run=run)
 
 
 class WatchCluster(_LedStep):

@@ -54,19 +54,19 @@ class StopParams(msgspec.Struct):
 def deploy_instance(run: Run, params: WorkdirParams) -> None:
     """Directories and certificates of an instance, and note it as this agent's."""
     certificates = Certificates(params.authority_certificate, params.certificate, params.certificate_key.reveal())
-    run.use(Driver).deploy(params.instance, certificates, run)  # type: ignore[type-abstract]
+    run.use(Driver).deploy(params.instance, certificates, run)
     run.use(LocalAgent).set_instance(params.instance)
 
 
 def remove_instance(run: Run, instance: Instance) -> None:
     """End its process, remove its directories, forget it."""
-    run.use(Driver).destroy(instance, run)  # type: ignore[type-abstract]
+    run.use(Driver).destroy(instance, run)
     run.use(LocalAgent).set_instance(None)
 
 
 def start_instance(run: Run, params: StartParams) -> None:
     """Start it as ``params.mode`` says; a first start lets the members in and nobody else."""
-    driver = run.use(Driver)  # type: ignore[type-abstract]
+    driver = run.use(Driver)
     run.log("start observer")
     run.log("check if first start")
     if params.mode == "check":
@@ -135,7 +135,7 @@ class StartObserver(Step):
     def rollback(self, run: Run) -> None:
         params = run.params(StartParams)
         if params.mode != "check":
-            run.use(Driver).stop(params.instance, graceful=False, run=run)  # type: ignore[type-abstract]
+            run.use(Driver).stop(params.instance, graceful=False, run=run)
 
 
 @playbook("Start observer", home=HomeKind.AGENT, params=StartParams, maintenance=_GLOBAL)
@@ -154,7 +154,7 @@ class StopObserver(Step):
 
     def run(self, run: Run) -> None:
         params = run.params(StopParams)
-        run.use(Driver).stop(params.instance, graceful=params.graceful, run=run)  # type: ignore[type-abstract]
+        run.use(Driver).stop(params.instance, graceful=params.graceful, run=run)
 
 
 @playbook("Stop observer", home=HomeKind.AGENT, params=StopParams, maintenance=_GLOBAL)

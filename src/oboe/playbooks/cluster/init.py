@@ -133,7 +133,7 @@ class StartObservers(_InitStep):
     def rollback(self, run: Run) -> None:
         instance = _instance(run, run.agent)
         if run.agent == run.here:
-            run.use(Driver).stop(instance, graceful=False, run=run)  # type: ignore[type-abstract]
+            run.use(Driver).stop(instance, graceful=False, run=run)
         else:
             _lead(run, "Stop observer", StopParams(instance), timeout=120)
 
@@ -183,12 +183,12 @@ class MigrateTable(_InitStep):
         local = run.use(LocalAgent)
         password = local.secret("store_password") or Secret(secrets.token_urlsafe(24))
         local.remember(store_password=password)
-        driver = run.use(Driver)  # type: ignore[type-abstract]
+        driver = run.use(Driver)
         driver.create_store_user(_instance(run, run.here), _current_root(run), STORE_USER, password)
         run.use(ClusterLink).create_schema()
 
     def rollback(self, run: Run) -> None:
-        run.use(Driver).drop_store(_instance(run, run.here), _current_root(run), STORE_USER)  # type: ignore[type-abstract]
+        run.use(Driver).drop_store(_instance(run, run.here), _current_root(run), STORE_USER)
         run.use(LocalAgent).forget("store_password")
 
 
@@ -201,14 +201,14 @@ class ModifyPassword(_InitStep):
         run.log("try to connect to observer")
         instance, wanted = _instance(run, run.here), _wanted_root(run)
         run.log("Successfully connected to OceanBase. Try to modify password.")
-        run.use(Driver).set_root_password(instance, _current_root(run), wanted)  # type: ignore[type-abstract]
+        run.use(Driver).set_root_password(instance, _current_root(run), wanted)
         run.log("Save root password")
         run.log("Reload oceanbase connection")
         run.log("Reload oceanbase connection successfully")
 
     def rollback(self, run: Run) -> None:
         instance = _instance(run, run.here)
-        run.use(Driver).set_root_password(instance, _current_root(run), Secret(""))  # type: ignore[type-abstract]
+        run.use(Driver).set_root_password(instance, _current_root(run), Secret(""))
 
 
 class CreateUser(_InitStep):
@@ -216,10 +216,10 @@ class CreateUser(_InitStep):
 
     def run(self, run: Run) -> None:
         params = run.params(InitParams)
-        run.use(Driver).create_proxy_user(_instance(run, run.here), _current_root(run), params.proxyro_password)  # type: ignore[type-abstract]
+        run.use(Driver).create_proxy_user(_instance(run, run.here), _current_root(run), params.proxyro_password)
 
     def rollback(self, run: Run) -> None:
-        run.use(Driver).drop_proxy_user(_instance(run, run.here), _current_root(run))  # type: ignore[type-abstract]
+        run.use(Driver).drop_proxy_user(_instance(run, run.here), _current_root(run))
 
 
 class MigrateData(_InitStep):
@@ -233,7 +233,7 @@ class MigrateData(_InitStep):
             member = _member(local, Address.parse(text))
             instance = _instance(run, member.address)
             rows.append((member, instance, member.address == run.here))
-        version = run.use(Driver).version()  # type: ignore[type-abstract]
+        version = run.use(Driver).version()
         link = run.use(ClusterLink)
         link.fill(rows, cluster_id=local.cluster_id(), cluster_name=local.cluster_name(), version=version)
         link.lease().take(local.address, FIRST_LEASE_SECONDS)
@@ -303,7 +303,7 @@ class ImportScript(_InitStep):
     skippable = True
 
     def run(self, run: Run) -> None:
-        run.log(f"{run.use(Driver).name} has no tenant script to import")  # type: ignore[type-abstract]
+        run.log(f"{run.use(Driver).name} has no tenant script to import")
 
     def rollback(self, run: Run) -> None:
         """Nothing was imported."""
@@ -332,7 +332,7 @@ def initialize_cluster(params: InitParams, sketch: Sketch) -> None:
 
 def wait_for_age(run: Run, primary: Instance, password: Secret) -> None:
     """Wait until this host's primary may be cloned; the wait is told in the log."""
-    driver = run.use(Driver)  # type: ignore[type-abstract]
+    driver = run.use(Driver)
     age = driver.observe(primary, password=password).age_seconds
     if age >= PRIMARY_AGE_SECONDS:
         return
@@ -390,6 +390,6 @@ def _wanted_root(run: Run) -> Secret:
 
 def _current_root(run: Run) -> Secret:
     """Root's password at this moment: empty until *Modify password* has run, and again after its undo."""
-    driver = run.use(Driver)  # type: ignore[type-abstract]
+    driver = run.use(Driver)
     instance = _instance(run, run.here)
     return next((one for one in (_wanted_root(run), Secret("")) if driver.accepts(instance, "root", one)), Secret(""))

@@ -70,8 +70,7 @@ class IntegrateServerConfig(_ScaleOutStep):
         return {"instance": msgspec.to_builtins(answer.instance), "version": member.version}
 
     def rollback(self, run: Run) -> None:
-        agent = Address.parse(run.params(ScaleOutParams).agent)
-        run.use(Enlisting).dismiss(agent, run.params(ScaleOutParams).agent_password)
+        run.use(Enlisting).dismiss(Address.parse(run.params(ScaleOutParams).agent))
 
 
 class CreateTwin(_ScaleOutStep):
