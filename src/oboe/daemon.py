@@ -54,7 +54,7 @@ from oboe.membership.handshakes import Handshakes
 from oboe.membership.link import ClusterLink
 from oboe.membership.local import LocalAgent
 from oboe.remote.client import Peers
-from oboe.remote.courier import RpcCourier
+from oboe.remote.courier import RpcCourier, register_courier
 from oboe.remote.handshake import Enlister, Joiner, handshake_routes
 from oboe.remote.secrecy import new_key_pair
 from oboe.remote.server import RpcServer
@@ -157,7 +157,7 @@ class Agent:
             begin_cluster=self._cluster.begin,
             forward=self._app.answer_forwarded,
         )
-        courier.register(self._verbs, self.engine)
+        register_courier(self._verbs, self.engine)
         self._driver = driver
         self._server: Any = None
         self.local.on_change(self._follow_identity)

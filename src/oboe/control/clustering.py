@@ -13,7 +13,8 @@ from oboe.domain.values import Address, HomeKind, Identity
 from oboe.engine.server import Engine
 from oboe.membership.link import ClusterLink
 from oboe.membership.local import LocalAgent
-from oboe.membership.verbs import Nothing, WakeDag
+from oboe.membership.verbs import WakeDag
+from oboe.remote.messages import Nothing
 
 if TYPE_CHECKING:
     from oboe.remote.client import Peers

@@ -22,8 +22,8 @@ from oboe.domain.values import Address, HomeKind, Operator, State
 from oboe.engine.ports import DagStore
 from oboe.kit.registry import Registry
 from oboe.kit.run import Child, ChildStatus
-from oboe.membership.verbs import AskDag, FollowDag, LeadDag, Nothing, SignalDag
-from oboe.remote.messages import decode, encode
+from oboe.membership.verbs import AskDag, FollowDag, LeadDag, SignalDag
+from oboe.remote.messages import Nothing, decode, encode
 
 if TYPE_CHECKING:
     from oboe.remote.client import Peers

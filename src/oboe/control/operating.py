@@ -15,7 +15,7 @@ from oboe.domain.errors import OboeError, Refused, Unreachable
 from oboe.domain.model import Dag
 from oboe.domain.values import Address, HomeKind
 from oboe.membership.local import LocalAgent
-from oboe.membership.verbs import Nothing
+from oboe.remote.messages import Nothing
 
 if TYPE_CHECKING:
     from oboe.remote.client import Peers

@@ -21,7 +21,7 @@ from oboe.kit.secret import Secret
 from oboe.membership.link import ClusterLink
 from oboe.membership.local import LocalAgent
 from oboe.membership.member import Member
-from oboe.membership.verbs import Nothing
+from oboe.remote.messages import Nothing
 
 if TYPE_CHECKING:
     from oboe.remote.client import Peers

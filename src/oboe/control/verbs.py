@@ -17,7 +17,8 @@ from oboe.domain.values import Address, HomeKind, Identity
 from oboe.kit.secret import Secret
 from oboe.membership.link import ClusterLink
 from oboe.membership.local import LocalAgent
-from oboe.membership.verbs import AskDag, Become, Configure, ConfigureAnswer, FollowDag, Invite, LeadDag, Leave, Nothing, SignalDag, WakeDag
+from oboe.membership.verbs import AskDag, Become, Configure, ConfigureAnswer, FollowDag, Invite, LeadDag, Leave, SignalDag, WakeDag
+from oboe.remote.messages import Nothing
 
 __all__ = ["Membership", "Verbs", "register_verbs"]
 

@@ -17,14 +17,9 @@ __all__ = [
     "Invite",
     "LeadDag",
     "Leave",
-    "Nothing",
     "SignalDag",
     "WakeDag",
 ]
-
-
-class Nothing(msgspec.Struct):
-    """An empty request or answer."""
 
 
 class Configure(msgspec.Struct):

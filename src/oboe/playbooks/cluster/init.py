@@ -21,7 +21,7 @@ from oboe.kit.run import ChildStatus
 from oboe.membership.link import ClusterLink
 from oboe.membership.local import LocalAgent
 from oboe.membership.member import Member
-from oboe.membership.verbs import Become, Configure, ConfigureAnswer, Nothing
+from oboe.membership.verbs import Become, Configure, ConfigureAnswer
 from oboe.playbooks.agent.observer import (
     DestroyParams,
     StartParams,
@@ -35,6 +35,7 @@ from oboe.playbooks.agent.sync_from_cluster import SyncParams, synchronize
 from oboe.playbooks.leading import copy_lines, lead_to_end
 from oboe.remote.authority import Authority
 from oboe.remote.client import Peers
+from oboe.remote.messages import Nothing
 
 __all__ = ["PRIMARY_AGE_SECONDS", "InitParams", "initialize_cluster"]
 

@@ -21,7 +21,7 @@ from oboe.membership.enlisting import Enlisting
 from oboe.membership.link import ClusterLink, ServerRow
 from oboe.membership.local import LocalAgent
 from oboe.membership.member import member_from_row
-from oboe.membership.verbs import Configure, ConfigureAnswer, Invite, Nothing
+from oboe.membership.verbs import Configure, ConfigureAnswer, Invite
 from oboe.playbooks.agent.local_scale_out import LocalScaleOutParams
 from oboe.playbooks.agent.observer import DestroyParams, WorkdirParams
 from oboe.playbooks.agent.remove import ToSingleParams
@@ -30,6 +30,7 @@ from oboe.playbooks.cluster.init import PRIMARY_AGE_SECONDS
 from oboe.playbooks.leading import child_from, child_id, copy_lines, follow_node, lead_to_end, undo_child
 from oboe.remote.authority import Authority
 from oboe.remote.client import Peers
+from oboe.remote.messages import Nothing
 
 __all__ = ["ScaleOutParams", "cluster_scale_out"]
 
