@@ -77,11 +77,18 @@ def test_an_oboe_agent_is_looked_at_often_while_the_dag_moves_and_seldom_while_i
     assert world.pauses == [0.2, 0.2, 0.3, 0.45, 0.675, 1.0, 1.0, 1.0, 1.0]
 
 
-@pytest.mark.parametrize("answer", [NOT_OBOE, NO_ROUTE])
-def test_a_vendors_agent_is_looked_at_once_a_second_and_asked_for_our_route_once(answer: OboeError) -> None:
+@pytest.mark.parametrize(("answer", "pauses"), [(NOT_OBOE, [1.0, 1.0]), (NO_ROUTE, [0.2, 0.2])], ids=["a vendor's", "an older oboe"])
+def test_a_vendors_agent_is_looked_at_once_a_second_and_no_agent_is_asked_twice_for_a_route_it_lacks(
+    answer: OboeError, pauses: list[float]
+) -> None:
     world, agent = World(), Agent(dag("RUNNING"), dag("RUNNING", 2), dag("SUCCEED", 2), waiting=answer)
     list(changes(agent, world))
-    assert (world.pauses, agent.asked.count("/oboe/v1/dags/11/waiting")) == ([1.0, 1.0], 1)
+    assert (world.pauses, agent.asked.count("/oboe/v1/dags/11/waiting")) == (pauses, 1)
+
+
+def test_a_dag_that_waits_as_a_whole_says_so() -> None:
+    paused = dag("RUNNING") | {"additional_data": {"oboe": {"waits_for": "paused by ann: lunch"}}}
+    assert next(changes(Agent(paused, dag("SUCCEED")), World())).waits == ("paused by ann: lunch",)
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,9 @@ class Watch:
         self._clock = clock
         self._pause = pause
         self._is_oboe = True
-        """Until the agent shows that it does not know oboe's own routes."""
+        """Until the agent shows that it does not know oboe's own API."""
+        self._tells_waits = True
+        """Until it shows that it does not know the route that tells what a dag waits for."""
 
     def look(self) -> Look:
         """Look once."""
@@ -76,29 +78,32 @@ class Watch:
             self._pause(pause)
 
     def _waits(self, dag: DagShown) -> tuple[str, ...]:
-        """What running sub-tasks wait for, in words; empty where the agent does not say."""
-        if dag.finished or not self._is_oboe:
+        """What the dag and its running sub-tasks wait for, in words; empty where the agent does not say."""
+        if dag.finished:
             return ()
         told = _told_in(dag)
-        if told:
-            return told
+        if not told and self._tells_waits:
+            told = self._asked_waits()
+        return tuple(dict.fromkeys(told))
+
+    def _asked_waits(self) -> Sequence[str]:
         try:
-            return tuple(_words(self._client.get(f"{OWN}/dags/{self._id}/waiting").data))
+            return _words(self._client.get(f"{OWN}/dags/{self._id}/waiting").data)
         except AnswerError as error:
-            self._is_oboe = error.status not in (404, 405)
+            self._tells_waits = error.status not in (404, 405)
         except Refused:  # a vendor's agent answers unknown paths with its web page
-            self._is_oboe = False
+            self._tells_waits = self._is_oboe = False
         return ()
 
 
-def _told_in(dag: DagShown) -> tuple[str, ...]:
-    """From ``additional_data.oboe`` of running nodes and sub-tasks."""
-    words: list[str] = []
+def _told_in(dag: DagShown) -> Sequence[str]:
+    """From ``additional_data.oboe`` of the dag, of running nodes and sub-tasks."""
+    words = list(_words((dag.raw.get("additional_data") or {}).get("oboe")))
     for node in dag.nodes:
         if node.state == RUNNING:
             for told in (node.additional.get("oboe"), *(each.additional.get("oboe") for each in node.sub_tasks)):
                 words += _words(told)
-    return tuple(dict.fromkeys(words))
+    return words
 
 
 _TEXTS = ("why", "reason", "text", "waits_for", "waiting", "message")
