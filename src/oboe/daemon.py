@@ -55,7 +55,8 @@ from oboe.membership.link import ClusterLink
 from oboe.membership.local import LocalAgent
 from oboe.remote.client import Peers
 from oboe.remote.courier import RpcCourier, register_courier
-from oboe.remote.handshake import Enlister, Joiner, handshake_routes
+from oboe.remote.handshake import Enlister, Joiner
+from oboe.remote.reception import handshake_routes
 from oboe.remote.secrecy import new_key_pair
 from oboe.remote.server import RpcServer
 from oboe.remote.tls import Credentials

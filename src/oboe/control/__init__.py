@@ -1,0 +1,1 @@
+"""The use cases. Every face calls these and nothing below."""
