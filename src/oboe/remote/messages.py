@@ -18,7 +18,7 @@ from oboe.domain.messages import Report
 from oboe.domain.model import Home
 from oboe.kit.secret import Secret
 
-__all__ = ["ErrorMessage", "Nothing", "ReportRequest", "decode", "decode_error", "encode", "encode_error"]
+__all__ = ["ErrorMessage", "Nothing", "ReportRequest", "Settled", "decode", "decode_error", "encode", "encode_error"]
 
 T = TypeVar("T")
 
@@ -35,6 +35,12 @@ class ReportRequest(msgspec.Struct):
 
     home: Home
     report: Report
+
+
+class Settled(msgspec.Struct):
+    """``settled``: you may forget what you did for that dag, some time from now."""
+
+    dag_key: str
 
 
 class ErrorMessage(msgspec.Struct):

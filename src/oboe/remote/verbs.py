@@ -12,7 +12,7 @@ from oboe.domain.errors import Bug, Interrupted, OboeError, Refused, Stale, TryA
 from oboe.domain.values import Address
 from oboe.remote.messages import decode, encode, encode_error
 
-__all__ = ["Verb", "Verbs", "status_of"]
+__all__ = ["Verb", "Verbs", "answered", "status_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -57,12 +57,17 @@ class Verbs:
             return self.find(name).handler(caller, request)
 
     def answer(self, verb: Verb, caller: Address, body: bytes) -> tuple[int, bytes]:
-        """Status and body for a request from outside. Nothing but the end of the process gets past it."""
-        try:
-            with _translated(verb.name):
-                return 200, encode(verb.handler(caller, decode(body, verb.request_type)))
-        except OboeError as error:
-            return status_of(error), encode_error(error)
+        """Status and body for a request from outside."""
+        return answered(verb.name, lambda: verb.handler(caller, decode(body, verb.request_type)))
+
+
+def answered(name: str, work: Callable[[], Any]) -> tuple[int, bytes]:
+    """Status and body that ``work`` comes to, its errors included. Nothing but the end of the process gets past it."""
+    try:
+        with _translated(name):
+            return 200, encode(work())
+    except OboeError as error:
+        return status_of(error), encode_error(error)
 
 
 def status_of(error: OboeError) -> int:
