@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from oboe.domain import events, fold
-from oboe.domain.errors import Refused, TryAgain
+from oboe.domain.errors import Bug, Refused, TryAgain
 from oboe.domain.messages import Fence, Level, Phase, Report, Verdict
 from oboe.domain.values import HomeKind, Operator, State
 from oboe.engine import turn
@@ -297,3 +297,39 @@ def test_a_listener_hears_every_version(site: Site, sketch: Sketch) -> None:
     dag = site.run(chain(sketch, Noop, Noop))
     end()
     assert [after for _, after in heard] == [before for before, _ in heard[1:]] + [dag.version]
+
+
+def test_a_dag_that_cannot_be_written_is_set_aside_and_stops_no_other(make_site, sketch: Sketch) -> None:  # type: ignore[no-untyped-def]
+    site = make_site(kind="memory", limits=Limits(workers_max=2))
+    plan = chain(sketch, Noop, Noop)
+    drafts = [draft(plan) for _ in range(20)]
+    real = site.home.save
+
+    def save(changes, lines=()):  # type: ignore[no-untyped-def]
+        if any(change.after.key == drafts[7].key for change in changes):
+            raise ValueError("cannot be encoded")
+        return real(changes, lines)
+
+    site.home.save = save
+    dags = [site.home.create(each) for each in drafts]
+    site.start()
+    assert all(fold.dag_state(site.over(dag)) is State.SUCCEEDED for dag in dags if dag.key != drafts[7].key)
+    assert list(site.engine.status().set_aside) == [drafts[7].key]
+    assert site.engine.executor.busy == 0
+
+
+def test_a_dag_that_cannot_be_read_is_refused_and_stops_no_other(make_site, sketch: Sketch) -> None:  # type: ignore[no-untyped-def]
+    site = make_site(kind="memory")
+    real, bad = site.home.load, secrets.token_hex(16)
+
+    def load(key: str):  # type: ignore[no-untyped-def]
+        if key == bad:
+            raise Bug("store.corrupt", "it cannot be read")
+        return real(key)
+
+    site.home.load = load
+    site.start()
+    with pytest.raises(Bug):
+        ask(site, bad, events.Cancel())
+    assert fold.dag_state(site.run(chain(sketch, Noop))) is State.SUCCEEDED
+    assert list(site.engine.status().set_aside) == [bad]

@@ -18,7 +18,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from oboe.domain import events, fold
 from oboe.domain.errors import Bug, OboeError, Refused, TryAgain
@@ -155,8 +155,9 @@ class Scheduler:
 
     @property
     def set_aside(self) -> dict[str, str]:
-        """Dags that cannot be advanced, with the reason."""
-        return dict(self._aside)
+        """Dags that cannot be read or advanced, with the reason."""
+        unread = {one.key: one.reason for one in getattr(self.store, "poisoned", ())}
+        return unread | self._aside
 
     @property
     def live_count(self) -> int:
@@ -165,7 +166,7 @@ class Scheduler:
     def _admit(self, item: Item) -> None:
         if self._closing:
             raise TryAgain("engine.stopping", "this agent stops serving that home")
-        if self._queue.qsize() > self._limits.queue_max:
+        if self._queue.qsize() + len(self._carried) > self._limits.queue_max:
             raise TryAgain("engine.busy", "too much is waiting for the scheduler", after_seconds=1)
         self._queue.put(item)
 
@@ -287,14 +288,16 @@ class Scheduler:
                 continue
             if fresh:
                 self._live.drop(case.key)
-            dag = self._live.dags.get(case.key) or (None if fresh else case.born) or self.store.load(case.key)
-            if dag is None:
-                self._unknown(case)
-                continue
-            case.open(dag)
-            case.wake = case.wake or fresh
             try:
+                dag = self._live.dags.get(case.key) or (None if fresh else case.born) or self.store.load(case.key)
+                if dag is None:
+                    self._unknown(case)
+                    continue
+                case.open(dag)
+                case.wake = case.wake or fresh
                 case.decide(now=now, here=self._here, epoch=self.epoch)
+            except TryAgain:
+                raise
             except Exception as error:  # noqa: BLE001 - whatever is wrong with this dag must not stop the others
                 self._set_aside(case, error)
                 continue
@@ -313,17 +316,7 @@ class Scheduler:
 
     def _save(self, cases: dict[str, Case]) -> list[Case]:
         """One group commit, then what follows from it; those that lost a race."""
-        changes = [
-            Change(case.before, case.after) for case in cases.values() if case.before and case.after and case.after is not case.before
-        ]
-        lines = [line for case in cases.values() for line in case.lines]
-        refused = {}
-        if changes or lines:
-            try:
-                refused = dict(self.store.save(changes, lines))
-            except BaseException:
-                self._hands.withdraw(cases.values())
-                raise
+        refused = self._write(cases)
         stale: list[Case] = []
         for case in cases.values():
             answer = refused.get(case.key)
@@ -335,6 +328,34 @@ class Scheduler:
                     self._lost_lock(case, answer)
                 stale.append(case)
         return stale
+
+    def _write(self, cases: dict[str, Case]) -> dict[str, Literal["stale"] | Refused]:
+        """What the store refuses, by key. A dag that it cannot write at all is found by writing one by one, and set aside."""
+        changes = [
+            Change(case.before, case.after) for case in cases.values() if case.before and case.after and case.after is not case.before
+        ]
+        lines = [line for case in cases.values() for line in case.lines]
+        if not changes and not lines:
+            return {}
+        try:
+            return dict(self.store.save(changes, lines))
+        except TryAgain:
+            self._hands.withdraw(cases.values())
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one dag must not stop the others
+            if len(cases) == 1:
+                (case,) = cases.values()
+                self._hands.withdraw([case])
+                self._set_aside(case, error)
+                del cases[case.key]
+                return {}
+        refused: dict[str, Literal["stale"] | Refused] = {}
+        alone = {key: {key: case} for key, case in cases.items()}
+        for key, one in alone.items():
+            refused |= self._write(one)
+            if not one:
+                del cases[key]
+        return refused
 
     def _saved(self, case: Case) -> None:
         before, after = case.before, case.after
