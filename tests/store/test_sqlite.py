@@ -173,7 +173,7 @@ def _frames(wal: Path) -> list[int]:
 
 def test_after_power_loss_at_any_frame_the_store_is_what_was_acknowledged(tmp_path: Path) -> None:
     source = tmp_path / "source"
-    sqlite = Sqlite(source / "oboe.db")
+    sqlite = Sqlite(source / "oboe.db", log_bytes=0)
     home, inbox = SqliteHome(sqlite), SqliteInbox(sqlite)
     sqlite._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     sqlite._writer.execute("PRAGMA wal_autocheckpoint = 0")
@@ -224,6 +224,25 @@ def _check_after_loss(source: Path, target: Path, cut: int, acknowledged: list[t
     finally:
         sqlite.close()
     shutil.rmtree(target)
+
+
+def test_a_log_grown_in_advance_holds_no_more_than_what_was_written(tmp_path: Path) -> None:
+    sqlite = Sqlite(tmp_path / "oboe.db")
+    home = SqliteHome(sqlite)
+    made = home.create(draft())
+    wal = tmp_path / "oboe.db-wal"
+    size = wal.stat().st_size
+    change = step(made)
+    home.save([change])
+    assert wal.stat().st_size == size, "commits do not make it longer"
+    (tmp_path / "copy").mkdir()
+    for path in (sqlite.path, wal):
+        shutil.copy(path, tmp_path / "copy")
+    copy = Sqlite(tmp_path / "copy" / "oboe.db")
+    assert copy.read(lambda session: session.rows("PRAGMA integrity_check")) == [("ok",)]
+    assert SqliteHome(copy).unsettled() == [change.after]
+    copy.close()
+    sqlite.close()
 
 
 # Damage
