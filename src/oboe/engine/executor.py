@@ -80,6 +80,11 @@ class Executor:
         """Slots that are not reserved, at this moment."""
         return max(0, self._limits.workers_max - self.busy)
 
+    @property
+    def workers(self) -> int:
+        """Threads, at this moment."""
+        return self._workers
+
     # Attempts
 
     def knows(self, dag_key: str, sub_task: int) -> Fence | None:
