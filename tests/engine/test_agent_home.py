@@ -13,6 +13,7 @@ import pytest
 from oboe.domain import events, fold
 from oboe.domain.errors import Bug, Refused, TryAgain
 from oboe.domain.messages import Fence, Level, Phase, Report, Verdict
+from oboe.domain.model import Maintenance
 from oboe.domain.values import HomeKind, Operator, State
 from oboe.engine import turn
 from oboe.engine.limits import Limits
@@ -149,6 +150,7 @@ def test_a_retry_never_runs_beside_a_step_that_ignores_its_interrupt(make_site, 
     assert site.engine.status().given_up == 1
     ask(site, dag.key, events.Retry())
     site.until(failed, lambda now: now.sub_tasks[0].attempt == 2)
+    site.run(chain(Sketch("other", Maintenance()), Noop, Noop))
     assert DONE[dag.key] == ["do deaf 1"]
     GATES[dag.key].set()
     assert fold.dag_state(site.over(dag)) is State.SUCCEEDED

@@ -1,4 +1,4 @@
-"""Engines under operators, deaths and lost messages at once: no two attempts of a sub-task ever run beside each other, and all comes to rest."""
+"""Operators, deaths and lost messages at once: no two attempts of a sub-task run beside each other, and all comes to rest."""
 
 from __future__ import annotations
 

@@ -10,12 +10,12 @@ import pytest
 from oboe.domain import events, fold
 from oboe.domain.errors import Refused
 from oboe.domain.messages import Fence, Interrupt, Order, Phase, Report, Verdict
-from oboe.domain.model import Dag, Home, Plan
+from oboe.domain.model import Dag, Home, Maintenance, Plan
 from oboe.domain.values import HomeKind, Operator, State, Stopping
 from oboe.kit.playbook import Sketch
 from oboe.store.memory import MemoryHome
 from tests.engine.site import A, B, C, Loose, Site, chain, draft, eventually, states
-from tests.engine.steps import DONE, FAILING, GATES, Brittle, Count, Gate, Once, Signal
+from tests.engine.steps import DONE, FAILING, GATES, Brittle, Count, Deaf, Gate, Noop, Once, Signal
 
 
 class Cluster:
@@ -110,6 +110,21 @@ def test_a_cancel_reaches_the_step_on_the_other_agent(cluster: Cluster, sketch: 
     cluster.ask(dag, events.Cancel())
     assert states(cluster.over(dag)) == [("FAILED", "RUN", 1)]
     assert cluster.texts(dag) == ["sub task cancelled"]
+
+
+def test_a_retry_elsewhere_waits_for_the_end_of_a_step_that_ignores_its_interrupt(cluster: Cluster, sketch: Sketch) -> None:
+    dag = cluster.submit(chain(sketch, Deaf, agents=(B,)))
+    eventually(lambda: DONE[dag.key])
+    cluster.ask(dag, events.Cancel())
+    failed = cluster.over(dag)
+    assert cluster.texts(failed) == ["its agent did not confirm the end in time"]
+    cluster.ask(dag, events.Retry())
+    eventually(lambda: cluster.sites[B].inbox.highest(dag.key, 0) == Fence(dag.key, 0, 1, 2))
+    cluster.over(cluster.submit(chain(Sketch("other", Maintenance()), Noop, agents=(B,))))
+    assert DONE[dag.key] == ["do deaf 1"]
+    GATES[dag.key].set()
+    assert fold.dag_state(cluster.over(dag)) is State.SUCCEEDED
+    assert DONE[dag.key] == ["do deaf 1", "deaf 1 is over", "undo deaf", "do deaf 3", "deaf 3 is over"]
 
 
 def test_a_signal_reaches_the_step_on_the_other_agent(cluster: Cluster, sketch: Sketch) -> None:
