@@ -8,15 +8,18 @@ import statistics
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from oboe.domain.errors import Bug, OboeError, Refused, Stale, StepFailed, TryAgain, Unreachable
 from oboe.domain.values import Address
 from oboe.kit.secret import Secret
+from oboe.remote import client as client_module
 from oboe.remote import server as server_module
 from oboe.remote.authority import Authority
 from oboe.remote.client import Peers
+from oboe.remote.tls import server_context
 from tests.remote.agents import Agent, Echo, cluster, credentials
 
 
@@ -283,3 +286,81 @@ def test_latency_of_a_call_on_loopback(agents: list[Agent]) -> None:
         took.append((time.perf_counter() - began) * 1000)
     print(f"\na call: median {statistics.median(took):.2f} ms, worst {max(took):.2f} ms")
     assert sum(len(idle) for idle in one.peers._idle.values()) == 1
+
+
+def test_requests_beyond_what_may_wait_are_asked_to_try_again(agents: list[Agent], monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two, _ = agents
+    begun, release = threading.Event(), threading.Event()
+
+    def slow(caller: Address, request: Echo) -> Echo:
+        begun.set()
+        release.wait(10)
+        return request
+
+    two.server.on("slow", Echo, slow, long=True)
+    monkeypatch.setattr(server_module, "WAITING_MAX", 0)
+    two.server._long = server_module._Lane("test", 1)
+    caller = threading.Thread(target=lambda: one.peers.call(two.address, "slow", Echo("x"), Echo, timeout=10))
+    caller.start()
+    assert begun.wait(5)
+    with pytest.raises(TryAgain) as caught:
+        one.peers.call(two.address, "slow", Echo("y"), Echo)
+    assert caught.value.code == "rpc.busy"
+    assert one.echo(two.address).text == "hello"
+    release.set()
+    caller.join(10)
+    assert one.peers.call(two.address, "slow", Echo("z"), Echo).text == "z"
+
+
+def test_calls_from_many_threads_at_once_get_their_own_answers(agents: list[Agent]) -> None:
+    one, two, _ = agents
+    with ThreadPoolExecutor(24) as pool:
+        answers = list(pool.map(lambda number: one.echo(two.address, str(number)).text, range(400)))
+    assert answers == [str(number) for number in range(400)]
+    assert sum(len(idle) for idle in one.peers._idle.values()) <= client_module.IDLE_CONNECTIONS_MAX
+
+
+def test_an_answer_that_is_too_large_or_breaks_off_is_no_answer(agents: list[Agent], monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two, _ = agents
+    monkeypatch.setattr(client_module, "ANSWER_BYTES_MAX", 1000)
+    with pytest.raises(Unreachable, match="more than 1000 bytes"):
+        one.echo(two.address, "x" * 2000)
+    assert one.echo(two.address).text == "hello"
+
+
+def test_a_member_that_stops_in_the_middle_of_an_answer_costs_no_more_than_the_timeout(agents: list[Agent]) -> None:
+    one, two, _ = agents
+    context = server_context(two.credentials)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def half() -> None:
+            plain, _ = listener.accept()
+            with context.wrap_socket(plain, server_side=True) as secure:
+                secure.recv(65536)
+                secure.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf")
+                secure.recv(1)
+
+        peer = threading.Thread(target=half, daemon=True)
+        peer.start()
+        peers = Peers(one.address, lambda agent: listener.getsockname()[1], one.credentials)
+        began = time.monotonic()
+        with pytest.raises(Unreachable):
+            peers.call(two.address, "echo", Echo("x"), Echo, timeout=0.4)
+        assert time.monotonic() - began < 2
+        peer.join(5)
+
+
+def test_an_ipv6_agent_is_called_like_any_other(authority: Authority) -> None:
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6 here")
+    address = Address("::1", 2886)
+    try:
+        agent = Agent(address, authority, {})
+    except Refused:
+        pytest.skip("no IPv6 loopback here")
+    try:
+        peers = Peers(address, lambda _: agent.server.port, agent.credentials)
+        assert peers.call(address, "echo", Echo("six"), Echo) == Echo("six", "[::1]:2886")
+        peers.close()
+    finally:
+        agent.close()

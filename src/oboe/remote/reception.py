@@ -6,13 +6,14 @@ in time, and it was not carried out before. Only a request that cannot be opened
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from anyio import CapacityLimiter, to_thread
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -40,6 +41,12 @@ from oboe.remote.verbs import answered
 __all__ = ["HandshakeHandlers", "handshake_routes"]
 
 REQUEST_BYTES_MAX = 4 << 20
+BODY_SECONDS_MAX = 30.0
+"""How long a body may take to arrive."""
+THREADS_MAX = 8
+"""Handshakes at the same time: each costs some RSA before its sender has proven anything."""
+GUESS_SECONDS = 1.0
+"""How long the answer to a wrong password waits, unless told otherwise."""
 
 
 class HandshakeHandlers(Protocol):
@@ -74,9 +81,12 @@ class _Exchange:
     shared: Callable[[], Secret | None] | None = None
 
 
-def handshake_routes(handlers: HandshakeHandlers, *, clock: Callable[[], float] = time.time) -> list[Route]:
-    """Routes for the public app; they check their callers themselves."""
-    reception = _Reception(handlers, Opener(handlers.private_key, clock=clock))
+def handshake_routes(
+    handlers: HandshakeHandlers, *, clock: Callable[[], float] = time.time, guessed: Callable[[str], float] = lambda source: GUESS_SECONDS
+) -> list[Route]:
+    """Routes for the public app; they check their callers themselves. ``guessed(source)`` is asked, on the event loop, how many seconds
+    the answer to a wrong password waits."""
+    reception = _Reception(handlers, Opener(handlers.private_key, clock=clock), guessed)
     exchanges = (
         _Exchange(JOIN, JoinRequest, handlers.join),
         _Exchange(OFFER, OfferRequest, handlers.offer),
@@ -88,23 +98,28 @@ def handshake_routes(handlers: HandshakeHandlers, *, clock: Callable[[], float] 
 
 
 class _Reception:
-    def __init__(self, handlers: HandshakeHandlers, opener: Opener) -> None:
+    def __init__(self, handlers: HandshakeHandlers, opener: Opener, guessed: Callable[[str], float]) -> None:
         self._handlers = handlers
         self._opener = opener
+        self._guessed = guessed
+        self._threads = CapacityLimiter(THREADS_MAX)
 
     def endpoint(self, exchange: _Exchange) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
-            pieces, size = [], 0
-            async for piece in request.stream():
-                size += len(piece)
-                if size > REQUEST_BYTES_MAX:
-                    return _in_clear(Refused("handshake.too_large", f"a request has at most {REQUEST_BYTES_MAX} bytes"), 413)
-                pieces.append(piece)
-            return await run_in_threadpool(self._answer, exchange, request, b"".join(pieces))
+            try:
+                async with asyncio.timeout(BODY_SECONDS_MAX):
+                    body = await _read(request)
+            except (TimeoutError, ClientDisconnect, Refused):
+                return _in_clear(Refused("handshake.unread", f"a request has at most {REQUEST_BYTES_MAX} bytes"), 413)
+            response, guess = await to_thread.run_sync(self._answer, exchange, request, body, limiter=self._threads)
+            if guess:
+                await asyncio.sleep(self._guessed(request.client.host if request.client else ""))
+            return response
 
         return endpoint
 
-    def _answer(self, exchange: _Exchange, request: Request, body: bytes) -> Response:
+    def _answer(self, exchange: _Exchange, request: Request, body: bytes) -> tuple[Response, bool]:
+        """The response, and whether it refuses a guess."""
         header, seal = request.headers.get(HEADER, ""), request.headers.get(SEAL, "")
         try:
             shared = exchange.shared() if exchange.shared else None
@@ -112,11 +127,14 @@ class _Reception:
                 raise Refused(NOTHING_SHARED, "this agent shares no secret with anybody")
             opened, expires = self._opener.open(_target(request), header, seal, body, shared=shared)
         except OboeError as error:
-            return _in_clear(error, 401)
+            return _in_clear(error, 401), False
+        entitled = exchange.shared is not None
 
         def carry_out() -> Any:
-            if exchange.shared is None:
+            nonlocal entitled
+            if not entitled:
                 self._handlers.authenticate(opened.password)
+                entitled = True
             asked = decode(opened.body, exchange.request_type)
             self._opener.admit(seal, expires)
             answer = exchange.handler(asked)
@@ -124,7 +142,17 @@ class _Reception:
 
         status, plain = answered(exchange.path, carry_out)
         answer_seal, sealed = opened.seal_answer(status, plain)
-        return Response(sealed, status, {SEAL: answer_seal}, media_type="application/octet-stream")
+        return Response(sealed, status, {SEAL: answer_seal}, media_type="application/octet-stream"), not entitled
+
+
+async def _read(request: Request) -> bytes:
+    pieces, size = [], 0
+    async for piece in request.stream():
+        size += len(piece)
+        if size > REQUEST_BYTES_MAX:
+            raise Refused("handshake.unread", "the request is too large")
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 def _target(request: Request) -> str:
