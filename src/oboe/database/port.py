@@ -107,6 +107,9 @@ class Driver(Protocol):
         """Map OceanBase's names (``mysql_port``, ``rpc_port``, ``home_path``, ``data_dir``, ``redo_dir``, ``memory_limit``, …);
         free ports and small sizes where none are given. Values below a floor are `Refused` ``config.below_floor`` with a hint."""
 
+    def disk_needed(self, instance: Instance) -> int:
+        """Bytes that a first start writes in each of its directories."""
+
     def check_host(self, instance: Instance, run: Run) -> None:
         """Binary, ports, disk; `StepFailed` names what is wrong."""
 
@@ -124,6 +127,9 @@ class Driver(Protocol):
         """End its process and wait until its directory is free. Not running is fine."""
 
     def observe(self, instance: Instance, *, password: Secret | None = None, timeout: float = 2.0) -> Observation: ...
+
+    def sync_scn(self, instance: Instance, password: Secret) -> int:
+        """How far this host's server has come, in nanoseconds; `Unreachable`, `Refused`."""
 
     def connect(self, instance: Instance, *, user: str, password: Secret, timeout: float = 5.0, database: str = "") -> Connection[Any]:
         """To this host's server, over its unix socket. `Unreachable` or `Refused` ``database.access_denied``."""

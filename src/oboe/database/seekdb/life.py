@@ -1,0 +1,257 @@
+"""Starting and stopping a server: launched under the wrapper, so that it outlives the agent; waited for by its lock and its socket.
+
+Invariants: a directory that ever served is never wiped here; a clone that failed is, because it never recovers; who is interrupted
+before the server first answered ends it, so that no second start runs beside the first.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+from oboe.database.port import Endpoint, Instance
+from oboe.database.seekdb import statements
+from oboe.database.seekdb.binary import Binary
+from oboe.database.seekdb.connecting import by_socket
+from oboe.database.seekdb.layout import Layout
+from oboe.domain.errors import Interrupted, Refused, StepFailed, Unreachable
+from oboe.hosts import process
+from oboe.hosts.ports import is_free, listeners
+from oboe.kit.run import Run
+from oboe.kit.secret import Secret
+
+__all__ = ["CLONE_TRIES_MAX", "start", "stop"]
+
+CLONE_TRIES_MAX = 4
+_LOOK_SECONDS = 0.05
+_PRIMARY_SECONDS = 120.0
+_RECOVERY_SECONDS = 600.0
+_CLONE_SECONDS = 1800.0
+_STUCK_SECONDS = 30.0
+"""A clone that writes nothing for so long hangs: it met a primary that was too young, and never wakes up."""
+_PAUSE_SECONDS = 2.0
+_GRACEFUL_SECONDS = 15.0
+_KILLED_SECONDS = 20.0
+_VARIABLES = ("time_zone=+00:00", "auto_increment_cache_size=100")
+_RECYCLED = ("OB_ERR_OUT_OF_LOWER_BOUND", "-4233")
+_DIVERGED = ("OB_ERR_OUT_OF_UPPER_BOUND", "-4234")
+
+
+class _Ended(Exception):
+    """The server ended before it served."""
+
+    def __init__(self, reason: str, log: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.log = log
+
+
+def start(instance: Instance, binary: Binary, source: Endpoint | None, run: Run) -> None:
+    """See `oboe.database.port.Driver.start`."""
+    layout = Layout(instance)
+    if layout.served or (layout.holder() and source is None):
+        _once(instance, layout, run, lambda: _restart_command(instance, binary), binary, _RECOVERY_SECONDS)
+    elif source is None:
+        _once(instance, layout, run, lambda: _first_command(instance, layout, binary, None), binary, _PRIMARY_SECONDS)
+    else:
+        _clone(instance, layout, binary, source, run)
+    layout.mark_served()
+
+
+def stop(instance: Instance, *, graceful: bool, run: Run) -> None:
+    """See `oboe.database.port.Driver.stop`."""
+    layout = Layout(instance)
+    if graceful and (pid := layout.holder()):
+        run.log(f"asking seekdb {pid} to stop")
+        _signal(pid, signal.SIGUSR1)
+        try:
+            run.wait_until(lambda: not layout.holder(), why="seekdb closes its sessions", timeout=_GRACEFUL_SECONDS, every=_LOOK_SECONDS)
+        except StepFailed:
+            run.warn(f"seekdb {pid} did not stop within {_GRACEFUL_SECONDS:g} s; it is killed")
+    if pid := layout.holder():
+        run.log(f"killing seekdb {pid}")
+        _signal(pid, signal.SIGKILL)
+        run.wait_until(lambda: not layout.holder(), why=f"seekdb {pid} lets go of its lock", timeout=_KILLED_SECONDS, every=0.01)
+    process.end_recorded(layout.record)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    """To who holds the lock at this moment, so to nobody else."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _clone(instance: Instance, layout: Layout, binary: Binary, source: Endpoint, run: Run) -> None:
+    """A failed try leaves a directory that never recovers: wipe it, and try again, a bounded number of times."""
+    reason = ""
+    for attempt in range(1, CLONE_TRIES_MAX + 1):
+        adopted = layout.holder() or _going(layout)
+        if not adopted and layout.has_store:
+            run.log(f"what an earlier try left in {layout.base} is removed")
+            process.forget(layout.record)
+            layout.wipe()
+        run.log(f"cloning {source} into {layout.base}, try {attempt} of {CLONE_TRIES_MAX}")
+        try:
+            _serve(instance, layout, run, lambda: _first_command(instance, layout, binary, source), binary, _CLONE_SECONDS, clone=True)
+            return
+        except _Ended as ended:
+            reason = ended.reason
+            run.warn(f"the clone failed: {reason}")
+        stop(instance, graceful=False, run=run)
+        if attempt < CLONE_TRIES_MAX:
+            _pause(run)
+    layout.wipe()
+    raise StepFailed(
+        "database.clone_failed",
+        f"cloning {source} failed {CLONE_TRIES_MAX} times, at last: {reason}",
+        hint="is the primary up for more than 10 s, reachable, and does its certificate name that address?",
+    )
+
+
+def _pause(run: Run) -> None:
+    until = time.monotonic() + _PAUSE_SECONDS
+    run.wait_until(lambda: time.monotonic() >= until, why="a moment before the next try", timeout=_PAUSE_SECONDS + 5, every=0.2)
+
+
+def _going(layout: Layout) -> bool:
+    """Whether a process on record goes on, though it may not hold the lock yet."""
+    running = process.recorded(layout.record)
+    return running is not None and running.poll() is None
+
+
+def _once(instance: Instance, layout: Layout, run: Run, command: Callable[[], list[str]], binary: Binary, timeout: float) -> None:
+    try:
+        _serve(instance, layout, run, command, binary, timeout)
+    except _Ended as ended:
+        process.end_recorded(layout.record)
+        if any(word in ended.log for word in _RECYCLED):
+            raise StepFailed(
+                "database.redo_recycled",
+                f"this standby cannot go on: its primary has recycled the redo it needs ({ended.reason})",
+                hint="rebuild it: destroy this database and clone it anew",
+            ) from None
+        if any(word in ended.log for word in _DIVERGED):
+            raise StepFailed(
+                "database.diverged",
+                f"this database has redo that its source has not ({ended.reason})",
+                hint="rebuild it: destroy this database and clone it anew",
+            ) from None
+        raise StepFailed(
+            "database.start_failed", f"seekdb in {layout.base} did not start: {ended.reason}", hint=_port_hint(instance)
+        ) from None
+
+
+def _serve(
+    instance: Instance, layout: Layout, run: Run, command: Callable[[], list[str]], binary: Binary, timeout: float, *, clone: bool = False
+) -> None:
+    """Launch it unless it runs, and wait until it answers. `_Ended` when it ended or hangs."""
+    holder, log_size = layout.holder(), layout.log_size()
+    running = process.recorded(layout.record)
+    if holder:
+        run.log(f"seekdb {holder} runs already")
+    elif running is None or running.poll() is not None:
+        process.forget(layout.record)
+        running = process.launch(command(), directory=layout.record, env=binary.environment, cwd=layout.base)
+        run.log(f"seekdb started in {layout.base}, SQL on {instance.mysql_port}, RPC on {instance.rpc_port}")
+    began, pulse = time.monotonic(), _Pulse(layout)
+
+    def settled() -> str:
+        if _answers(instance, layout):
+            return "serving"
+        status = running.poll() if running is not None else None
+        if running is None and not layout.holder():
+            return "it ended, and nobody saw how"
+        if status is not None and not layout.holder():
+            return layout.failure(status, log_size)
+        if clone and pulse.silent_seconds() > _STUCK_SECONDS:
+            return f"it hung: nothing was written for {_STUCK_SECONDS:g} s"
+        return ""
+
+    try:
+        found = run.wait_until(
+            settled, why=lambda: f"seekdb answers ({time.monotonic() - began:.0f} s)", timeout=timeout, every=_LOOK_SECONDS
+        )
+    except (Interrupted, StepFailed):
+        if not holder:
+            process.end_recorded(layout.record)
+        raise
+    if found != "serving" and holder and not layout.holder():
+        # A server that was just killed keeps its lock for some 40 ms, and looks as if it ran.
+        run.log(f"seekdb {holder} was about to end")
+        return _serve(instance, layout, run, command, binary, timeout, clone=clone)
+    if found != "serving":
+        raise _Ended(found, layout.log_since(log_size))
+    run.log(f"seekdb answers after {time.monotonic() - began:.1f} s")
+
+
+class _Pulse:
+    """Whether a clone still writes; looks once a second, because it looks at every file."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._size = -1
+        self._changed_at = self._looked_at = time.monotonic()
+
+    def silent_seconds(self) -> float:
+        now = time.monotonic()
+        if now - self._looked_at >= 1.0:
+            self._looked_at = now
+            if (size := self._layout.written_bytes()) != self._size:
+                self._size, self._changed_at = size, now
+        return now - self._changed_at
+
+
+def _answers(instance: Instance, layout: Layout) -> bool:
+    """Whether it serves: refusing root is an answer too, because a restarted or cloned one has a password.
+
+    The lock comes first: without it, a socket or a port that answers is another server's."""
+    if not layout.holder():
+        return False
+    try:
+        connection = by_socket(layout.socket, instance.mysql_port, user="root", password=Secret(""), timeout=2.0)
+    except Refused:
+        return True
+    except Unreachable:
+        return False
+    try:
+        statements.look(connection)
+    finally:
+        connection.close()
+    return True
+
+
+def _port_hint(instance: Instance) -> str:
+    taken = [port for port in (instance.mysql_port, instance.rpc_port) if not is_free(port)]
+    return "; ".join(f"port {port} is held by {who}" for port, who in listeners(taken).items())
+
+
+def _restart_command(instance: Instance, binary: Binary) -> list[str]:
+    """All else persists in the directory."""
+    return [str(binary.path), "--base-dir", instance.base_dir, "--nodaemon"]
+
+
+def _first_command(instance: Instance, layout: Layout, binary: Binary, source: Endpoint | None) -> list[str]:
+    command = [*_restart_command(instance, binary), "--port", str(instance.mysql_port)]
+    command += ["--data-dir", instance.data_dir] if instance.data_dir else []
+    command += ["--redo-dir", str(layout.redo)] if layout.redo else []
+    if source is not None:
+        command += ["--role", "STANDBY"]
+    for name, value in _parameters(instance, layout, source).items():
+        command += ["--parameter", f"{name}={value}"]
+    for variable in _VARIABLES:
+        command += ["--variable", variable]
+    return command
+
+
+def _parameters(instance: Instance, layout: Layout, source: Endpoint | None) -> dict[str, str]:
+    """The RPC port hands out the whole database to whoever asks: it is opened with mutual TLS or not at all."""
+    found = {**instance.settings, "rpc_port": str(instance.rpc_port)}
+    if layout.has_certificates:
+        found |= {"enable_rpc_service": "True", "enable_rpc_tls": "True"}
+    if source is not None:
+        found["log_restore_source"] = str(source)
+    return found
