@@ -137,11 +137,13 @@ def exchange_token(call: Call) -> str:
 
 
 def address_of(agent: AgentAddress) -> Address:
-    """`Refused` ``request.argument``."""
+    """`Refused` ``address.bad_ip``, ``address.bad_port``."""
+    if not 0 < agent.port < 65536:
+        raise Refused("address.bad_port", f"{agent.port} is no port")
     try:
         return Address.parse(f"[{agent.ip}]:{agent.port}")
     except ValueError as error:
-        raise Refused("request.argument", f"{agent.ip}:{agent.port} is not the address of an agent: {error}") from None
+        raise Refused("address.bad_ip", str(error), hint="agents are known by their IP addresses") from None
 
 
 def _without_null(call: Call, make: Any) -> Any:

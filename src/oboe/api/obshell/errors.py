@@ -27,7 +27,8 @@ TABLE: Mapping[str, tuple[str, int]] = {
     "request.unread": ("Request.Body.ReadFailed", 400),
     "request.busy": ("Common.Unexpected", 503),
     "request.no_keys": ("Request.AESKey.NotFound", 400),
-    "request.argument": ("Common.IllegalArgument", 400),
+    "address.bad_ip": ("Common.InvalidIp", 400),
+    "address.bad_port": ("Common.InvalidPort", 400),
     "id.invalid": ("Task.GenericID.Invalid", 400),
     # Who asks
     "auth.no_header": ("Request.Header.NotFound", 400),
