@@ -308,3 +308,24 @@ def test_a_database_without_tables_is_try_again(mysql: Mysql) -> None:
     assert MysqlHome(empty).unsettled() == []
     empty.close()
     _run(mysql, "DROP DATABASE oboe_empty")
+
+
+@pytest.mark.seekdb
+@pytest.mark.parametrize(
+    "name", ["VERSIONS", "PAGE_SETTLED_NAMED_NEWEST", "PAGE_SETTLED_NAMED_OLDEST", "OLDEST_SETTLED", "GUARD", "BODIES"]
+)
+def test_no_statement_of_a_running_home_scans_a_table(seekdb: Any, name: str) -> None:
+    """With the statistics of an empty store, which is when the kernel would prefer to."""
+    from oboe.store import statements
+    from oboe.store.database import listed
+
+    statement: str = getattr(statements, name)
+    lists = statement.count("{keys}")
+    values: Any = [1] * statement.count("?")
+    if lists:
+        statement, values = listed(statement, [1, 2], lists=lists)
+    mysql = Mysql(seekdb)
+    plan = "\n".join(str(row[0]) for row in mysql.read(lambda session: session.rows("EXPLAIN " + statement, values)))
+    mysql.close()
+    assert "TABLE" in plan
+    assert "FULL SCAN" not in plan

@@ -2,7 +2,8 @@
 
 ``?`` is a parameter. ``{keys}`` is a list of them: see `oboe.store.database.listed`. ``FOR UPDATE`` means nothing to SQLite, where a
 home has one writer. Statements that are run for many rows end in one ``VALUES (…)`` group, which the MySQL driver repeats within
-one statement; those that may meet a row say what to do with it (`REPLACE` would cost seekdb twice as much).
+one statement; those that may meet a row say what to do with it (`REPLACE` would cost seekdb twice as much). Joins
+carry a hint, a comment to the others: with statistics from before a table grew, OceanBase's kernel scans the whole of it.
 """
 
 from __future__ import annotations
@@ -42,9 +43,12 @@ BODIES = (
 )
 ID_OF_KEY = "SELECT id FROM dag WHERE dag_key = ?"
 OWNER_OF_DAG = "SELECT id, id, 1 FROM dag WHERE id = ?"
-OWNER_OF_NODE = "SELECT id, node_base, 0 FROM dag WHERE node_base <= ? ORDER BY node_base DESC LIMIT 1"
-OWNER_OF_SUB_TASK = "SELECT id, sub_task_base, size FROM dag WHERE sub_task_base <= ? ORDER BY sub_task_base DESC LIMIT 1"
-VERSIONS = "SELECT d.dag_key, s.version FROM dag d JOIN dag_state s ON s.dag_id = d.id WHERE d.dag_key IN ({keys})"
+OWNER_OF_NODE = "SELECT id, node_base, 0 FROM dag WHERE node_base <= ? ORDER BY node_base DESC, id DESC LIMIT 1"
+OWNER_OF_SUB_TASK = "SELECT id, sub_task_base, size FROM dag WHERE sub_task_base <= ? ORDER BY sub_task_base DESC, id DESC LIMIT 1"
+VERSIONS = (
+    "SELECT /*+ LEADING(d s) USE_NL(s) INDEX(s PRIMARY) */ d.dag_key, s.version "
+    "FROM dag d JOIN dag_state s ON s.dag_id = d.id WHERE d.dag_key IN ({keys})"
+)
 UNSETTLED = "SELECT dag_id FROM dag_state WHERE settled = 0 ORDER BY dag_id"
 NEWEST_MAINTENANCE = "SELECT id FROM dag WHERE maintained = 1 ORDER BY id DESC LIMIT 1"
 _LINES = "SELECT id, sub_task, attempt, seq, logged_at, level, code, body FROM sub_task_log WHERE dag_id = ?"
@@ -58,16 +62,17 @@ PAGE_NAMED_NEWEST = "SELECT id FROM dag WHERE name = ? AND id < ? ORDER BY id DE
 PAGE_NAMED_OLDEST = "SELECT id FROM dag WHERE name = ? AND id > ? ORDER BY id LIMIT ?"
 PAGE_SETTLED_NEWEST = "SELECT dag_id FROM dag_state WHERE settled = ? AND dag_id < ? ORDER BY dag_id DESC LIMIT ?"
 PAGE_SETTLED_OLDEST = "SELECT dag_id FROM dag_state WHERE settled = ? AND dag_id > ? ORDER BY dag_id LIMIT ?"
-PAGE_SETTLED_NAMED_NEWEST = (
-    "SELECT d.id FROM dag d JOIN dag_state s ON s.dag_id = d.id WHERE s.settled = ? AND d.name = ? AND d.id < ? ORDER BY d.id DESC LIMIT ?"
+_SETTLED_NAMED = (
+    "SELECT /*+ LEADING(d s) USE_NL(s) INDEX(s PRIMARY) INDEX(d dag_by_name) */ d.id "
+    "FROM dag d JOIN dag_state s ON s.dag_id = d.id WHERE s.settled = ? AND d.name = ?"
 )
-PAGE_SETTLED_NAMED_OLDEST = (
-    "SELECT d.id FROM dag d JOIN dag_state s ON s.dag_id = d.id WHERE s.settled = ? AND d.name = ? AND d.id > ? ORDER BY d.id LIMIT ?"
-)
+PAGE_SETTLED_NAMED_NEWEST = f"{_SETTLED_NAMED} AND d.id < ? ORDER BY d.id DESC LIMIT ?"
+PAGE_SETTLED_NAMED_OLDEST = f"{_SETTLED_NAMED} AND d.id > ? ORDER BY d.id LIMIT ?"
 
 # Forgetting
 OLDEST_SETTLED = (
-    "SELECT d.id, d.dag_key, d.created_at FROM dag d JOIN dag_state s ON s.dag_id = d.id WHERE s.settled = 1 ORDER BY s.dag_id LIMIT ?"
+    "SELECT /*+ LEADING(s d) USE_NL(d) INDEX(d PRIMARY) */ d.id, d.dag_key, d.created_at "
+    "FROM dag d JOIN dag_state s ON s.dag_id = d.id WHERE s.settled = 1 ORDER BY s.dag_id LIMIT ?"
 )
 NTH_NEWEST_SETTLED = "SELECT dag_id FROM dag_state WHERE settled = 1 ORDER BY dag_id DESC LIMIT 1 OFFSET ?"
 FORGET = (
