@@ -312,18 +312,24 @@ def test_a_database_without_tables_is_try_again(mysql: Mysql) -> None:
 
 @pytest.mark.seekdb
 @pytest.mark.parametrize(
-    "name", ["VERSIONS", "PAGE_SETTLED_NAMED_NEWEST", "PAGE_SETTLED_NAMED_OLDEST", "OLDEST_SETTLED", "GUARD", "BODIES"]
+    ("name", "values", "lists"),
+    [
+        ("VERSIONS", ("a", "b"), 1),
+        ("PAGE_SETTLED_NAMED_NEWEST", (1, "a", 1, 1), 0),
+        ("PAGE_SETTLED_NAMED_OLDEST", (1, "a", 1, 1), 0),
+        ("OLDEST_SETTLED", (1,), 0),
+        ("GUARD", (1, 2), 1),
+        ("BODIES", (1, 2), 2),
+    ],
 )
-def test_no_statement_of_a_running_home_scans_a_table(seekdb: Any, name: str) -> None:
+def test_no_statement_of_a_running_home_scans_a_table(seekdb: Any, name: str, values: Any, lists: int) -> None:
     """With the statistics of an empty store, which is when the kernel would prefer to."""
     from oboe.store import statements
     from oboe.store.database import listed
 
     statement: str = getattr(statements, name)
-    lists = statement.count("{keys}")
-    values: Any = [1] * statement.count("?")
     if lists:
-        statement, values = listed(statement, [1, 2], lists=lists)
+        statement, values = listed(statement, values, lists=lists)
     mysql = Mysql(seekdb)
     plan = "\n".join(str(row[0]) for row in mysql.read(lambda session: session.rows("EXPLAIN " + statement, values)))
     mysql.close()
