@@ -115,6 +115,21 @@ def test_a_lease_that_was_taken_away_is_noticed_at_the_renewal() -> None:
     first.keeper.stop()
 
 
+def test_a_holder_whose_home_cannot_be_served_lets_go_and_tries_again(make_site: Callable[..., Site]) -> None:
+    row, left = Row(), [2]
+
+    def home() -> MemoryHome:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise Unreachable("cluster.no_primary", "no primary")
+        return MemoryHome()
+
+    site = make_site(limits=SHORT).start()
+    site.engine.watch_lease(row, home)
+    eventually(site.engine.serves_cluster)
+    assert site.engine.status().epoch == 3
+
+
 def test_the_holder_serves_the_cluster_and_its_successor_goes_on(make_site: Callable[..., Site], sketch: Sketch) -> None:
     row, home, courier = Row(), MemoryHome(), Loose()
     first, second = (make_site(here=agent, courier=courier, limits=SHORT).start() for agent in (A, B))

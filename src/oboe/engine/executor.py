@@ -168,7 +168,12 @@ class Executor:
             if self._closed or self._workers - self.given_up >= self._limits.workers_max:
                 return
             self._workers += 1
-        threading.Thread(target=self._work, name="worker", daemon=True).start()
+        try:
+            threading.Thread(target=self._work, name="worker", daemon=True).start()
+        except RuntimeError:  # the host has no more threads; the keeper tries again as long as jobs wait
+            _log.exception("a worker could not be hired")
+            with self._lock:
+                self._workers -= 1
 
     def _work(self) -> None:
         """A worker: take a job, carry it out, until idle for long."""

@@ -6,7 +6,7 @@ begins only after the turn in which it became RUNNING was saved, and only when n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from oboe.domain import events, fold
@@ -22,6 +22,9 @@ __all__ = ["INTERRUPTED_CODE", "INTERRUPTED_TEXT", "Hands", "Outward", "end_repo
 
 INTERRUPTED_CODE = "sub_task.interrupted"
 INTERRUPTED_TEXT = "sub task was interrupted unexpectedly: its agent restarted, and it may not run again by itself"
+
+_SHARE = 4
+"""One worker in so many is for those that wait longest."""
 
 
 class Outward(Protocol):
@@ -52,6 +55,7 @@ class Hands:
         self._clock = clock
         self._waiting: dict[tuple[str, int], None] = {}
         """Sub-tasks that want a worker of this process, the longest waiting first."""
+        self._turns = 0
         self._post: Callable[[Report], None] = lambda report: None
         self._poke: Callable[[], None] = lambda: None
 
@@ -72,13 +76,17 @@ class Hands:
 
     def begin(self, cases: dict[str, Case], case_of: Callable[[str], Case | None], *, now: int, epoch: int) -> None:
         """Find workers for what is READY here, and have it RUNNING in the same commit."""
-        for case in cases.values():
-            for effect in case.effects:
-                if type(effect) is events.Dispatch and case.after is not None and self._mine(case.after, effect.sub_task):
-                    self._waiting[(case.key, effect.sub_task)] = None
-        if not self._waiting:
+        fresh = [
+            (case.key, effect.sub_task)
+            for case in cases.values()
+            for effect in case.effects
+            if type(effect) is events.Dispatch and case.after is not None and self._mine(case.after, effect.sub_task)
+        ]
+        if not fresh and not self._waiting:
             return
-        wanted = self._wanted(cases, case_of)
+        order = self._order(fresh)
+        self._waiting.update(dict.fromkeys(fresh))
+        wanted = self._wanted(order, cases, case_of)
         granted = self._executor.reserve(len(wanted), starved=self._poke) if wanted else 0
         begun: dict[str, list[int]] = {}
         for case, index in wanted[:granted]:
@@ -92,12 +100,24 @@ class Hands:
         for key, indices in begun.items():
             cases[key].begin(indices, now=now, here=self._here, epoch=epoch)
 
-    def _wanted(self, cases: dict[str, Case], case_of: Callable[[str], Case | None]) -> list[tuple[Case, int]]:
+    def _order(self, fresh: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+        """Who may begin first: what this turn saves anyway, because it costs no second save; a part is left to the longest waiting."""
+        older = list(self._waiting)
+        if not older or not fresh:
+            return [*older, *fresh]
+        free = self._executor.free
+        self._turns += 1
+        share = free - free // _SHARE if free >= _SHARE else free if self._turns % _SHARE else 0
+        return [*fresh[:share], *older, *fresh[share:]]
+
+    def _wanted(
+        self, order: Iterable[tuple[str, int]], cases: dict[str, Case], case_of: Callable[[str], Case | None]
+    ) -> list[tuple[Case, int]]:
         """Those that could begin now, as far as there may be workers; what wants none any more is dropped."""
         most = self._executor.free + 1
         wanted: list[tuple[Case, int]] = []
         opened: dict[str, Case | None] = {}
-        for key, index in tuple(self._waiting):
+        for key, index in dict.fromkeys(order):
             if len(wanted) >= most:
                 break
             case = cases.get(key)
@@ -110,19 +130,20 @@ class Hands:
                 del self._waiting[(key, index)]
                 continue
             known = self._executor.knows(key, index)
-            if known == fence_of(dag, index):
-                del self._waiting[(key, index)]
-            elif known is None and self._may_go_on(case, dag, index):
+            if known is not None:
+                if known == fence_of(dag, index):
+                    del self._waiting[(key, index)]
+            elif self._may_go_on(dag, index):
                 wanted.append((case, index))
+            else:
+                del self._waiting[(key, index)]
+                case.buried.append(index)
+                cases[key] = case
         return wanted
 
-    def _may_go_on(self, case: Case, dag: Dag, index: int) -> bool:
+    def _may_go_on(self, dag: Dag, index: int) -> bool:
         """Of what an earlier life of this agent left RUNNING only what is resumable begins again; the rest is ended and FAILED."""
-        if dag.sub_tasks[index].state is State.READY or dag.plan.nodes[dag.plan.node_of[index]].flags.resumable:
-            return True
-        del self._waiting[(case.key, index)]
-        case.buried.append(index)
-        return False
+        return dag.sub_tasks[index].state is State.READY or dag.plan.nodes[dag.plan.node_of[index]].flags.resumable
 
     def withdraw(self, cases: Iterable[Case]) -> None:
         """The save failed: what would have begun waits on."""

@@ -129,7 +129,12 @@ class LeaseKeeper:
             self._epoch = epoch
             self._changed.notify_all()
         _log.info("this agent maintains the cluster, epoch %d", epoch)
-        self._gained(epoch)
+        try:
+            self._gained(epoch)
+        except BaseException:
+            # Held, but not served: try again from the start, with the next epoch.
+            self._let_go("the cluster's home could not be served")
+            raise
 
     def _renew(self, epoch: int) -> None:
         sent = time.monotonic()

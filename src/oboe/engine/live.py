@@ -7,6 +7,7 @@ before a change is told of it.
 from __future__ import annotations
 
 import heapq
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -16,8 +17,10 @@ from oboe.domain.model import Dag
 
 __all__ = ["Listener", "Live"]
 
+_log = logging.getLogger(__name__)
+
 Listener = Callable[[Dag, Dag], None]
-"""Hears of a change, before and after, on the scheduler's thread: it must be quick and must not raise."""
+"""Hears of a change, before and after, while the turn is held: it must be quick."""
 
 
 class Live:
@@ -44,7 +47,10 @@ class Live:
         if self._watchers:
             self._tell(after)
         for listener in self._listeners:
-            listener(before, after)
+            try:
+                listener(before, after)
+            except Exception:  # noqa: BLE001 - what looks on must not disturb what is looked at
+                _log.exception("a listener failed")
 
     def drop(self, key: str) -> None:
         self.dags.pop(key, None)
