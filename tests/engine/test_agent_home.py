@@ -335,3 +335,26 @@ def test_a_dag_that_cannot_be_read_is_refused_and_stops_no_other(make_site, sket
         ask(site, bad, events.Cancel())
     assert fold.dag_state(site.run(chain(sketch, Noop))) is State.SUCCEEDED
     assert list(site.engine.status().set_aside) == [bad]
+
+
+def test_the_safety_net_finds_what_nobody_told(make_site, sketch: Sketch) -> None:  # type: ignore[no-untyped-def]
+    site = make_site(limits=Limits(safety_net_seconds=0.05)).start()
+    dag = site.home.create(draft(chain(sketch, Noop)))
+    assert fold.dag_state(site.over(dag)) is State.SUCCEEDED
+
+
+def test_a_home_that_cannot_be_read_at_the_start_is_taken_up_when_it_can(make_site, sketch: Sketch) -> None:  # type: ignore[no-untyped-def]
+    site = make_site(limits=Limits(backoff_seconds_max=0.05))
+    dag, real, left = site.home.create(draft(chain(sketch, Noop))), site.home.unsettled, [3]
+
+    def unsettled():  # type: ignore[no-untyped-def]
+        left[0] -= 1
+        if left[0] >= 0:
+            raise TryAgain("store.away", "the store is away")
+        return real()
+
+    site.home.unsettled = unsettled
+    site.start()
+    assert eventually(lambda: site.engine.status().troubles.get("agent home")) == "the store is away"
+    assert fold.dag_state(site.over(dag)) is State.SUCCEEDED
+    assert not site.engine.status().troubles

@@ -227,10 +227,13 @@ class Scheduler:
         self._net_at = time.monotonic() + self._limits.safety_net_seconds
         try:
             dags = self.store.unsettled()
-        except TryAgain as error:
-            self._trouble = error.message
+        except Exception as error:  # noqa: BLE001 - a store that is away, or worse: what is live goes on, and the next look is near
+            if not isinstance(error, TryAgain):
+                _log.exception("reading what is not settled")
+            self._trouble = str(error)
             self._net_at = time.monotonic() + self._limits.backoff_seconds_max / 2
             return []
+        self._trouble = ""
         found: list[Item] = []
         for dag in dags:
             known = self._live.dags.get(dag.key)
