@@ -1,0 +1,131 @@
+"""The seekdb driver against binaries that are not seekdb, or that fail in ways a real one seldom does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from oboe.database.port import DatabaseState, Endpoint, Instance
+from oboe.database.seekdb import SeekdbDriver
+from oboe.domain.errors import StepFailed
+from tests.database.run_double import RunDouble
+
+VERSION = 'echo "seekdb (OceanBase seekdb 1.4.0.0)"; echo "REVISION: 1-d0cbdf0e9931f46f"'
+LINE = "[2026-11-21 12:02:45.303966] ERROR [STORAGE] start (ob_server.cpp:1300) [27270][seekdb][Y0-0][0] [lt=45][errcode={code}] {text}"
+
+
+def stand_in(directory: Path, body: str) -> SeekdbDriver:
+    """A script in the place of the binary; ``$base`` is the base directory."""
+    path = directory / "seekdb"
+    path.write_text(f'#!/bin/sh\ncase "$1" in -V) {VERSION}; exit 0;; esac\nbase=$2\n{body}\n')
+    path.chmod(0o755)
+    return SeekdbDriver(path)
+
+
+def deployed(driver: SeekdbDriver, home: Path) -> Instance:
+    instance = driver.configure({}, home=home, ip="127.0.0.1", zone="zone1").instance
+    driver.deploy(instance, None, RunDouble())
+    return instance
+
+
+def served(instance: Instance) -> None:
+    """As after a first start that went well."""
+    mark = Path(instance.base_dir) / ".oboe" / "served"
+    mark.parent.mkdir()
+    mark.touch()
+
+
+def test_no_binary_is_a_problem_with_a_name(tmp_path: Path) -> None:
+    driver = SeekdbDriver(tmp_path / "seekdb")
+    assert driver.version() == ""
+    assert str(tmp_path / "seekdb") in driver.problem()
+
+
+def test_a_wrong_binary_is_a_problem_with_its_words(tmp_path: Path) -> None:
+    path = tmp_path / "seekdb"
+    path.write_text("#!/bin/sh\necho I am another program\n")
+    path.chmod(0o755)
+    driver = SeekdbDriver(path)
+    assert (driver.version(), "I am another program" in driver.problem()) == ("", True)
+    instance = deployed(driver, tmp_path / "home")
+    for refusal in (
+        lambda: driver.check_host(instance, RunDouble()),
+        lambda: driver.start(instance, source=None, run=RunDouble()),
+    ):
+        with pytest.raises(StepFailed) as raised:
+            refusal()
+        assert raised.value.code == "database.unavailable"
+
+
+def test_a_binary_that_may_not_run_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "seekdb").write_text("#!/no/such/interpreter\n")
+    (tmp_path / "seekdb").chmod(0o755)
+    assert "cannot be run" in SeekdbDriver(tmp_path / "seekdb").problem()
+
+
+def test_the_version_names_release_and_revision(tmp_path: Path) -> None:
+    assert stand_in(tmp_path, "exit 1").version() == "1.4.0.0-1.d0cbdf0e"
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(96, "another seekdb runs in that directory"), (94, "an option that it does not know"), (3, "no known meaning")]
+)
+def test_an_exit_status_is_told_in_words(tmp_path: Path, status: int, words: str) -> None:
+    driver = stand_in(tmp_path, f"exit {status}")
+    instance = deployed(driver, tmp_path / "home")
+    with pytest.raises(StepFailed) as raised:
+        driver.start(instance, source=None, run=RunDouble())
+    assert (raised.value.code, f"exit status {status}: {words}" in raised.value.message) == ("database.start_failed", True)
+    assert driver.observe(instance).state is DatabaseState.ABSENT
+
+
+def test_the_last_errors_of_this_start_are_told_and_no_earlier_ones(tmp_path: Path) -> None:
+    line = LINE.format(code=-4016, text="observer start fail")
+    driver = stand_in(tmp_path, f"echo '{line}' >> $base/log/seekdb.log; exit 1")
+    instance = deployed(driver, tmp_path / "home")
+    log = Path(instance.base_dir) / "log" / "seekdb.log"
+    log.parent.mkdir()
+    log.write_text(LINE.format(code=-4000, text="an old story") + "\n")
+    with pytest.raises(StepFailed) as raised:
+        driver.start(instance, source=None, run=RunDouble())
+    assert "start (ob_server.cpp:1300)[errcode=-4016] observer start fail" in raised.value.message
+    assert "an old story" not in raised.value.message
+
+
+def test_what_it_printed_is_told_when_its_log_is_silent(tmp_path: Path) -> None:
+    driver = stand_in(tmp_path, "echo 'Starting seekdb x' >&2; echo 'libaio.so.1: cannot open' >&2; exit 127")
+    instance = deployed(driver, tmp_path / "home")
+    with pytest.raises(StepFailed) as raised:
+        driver.start(instance, source=None, run=RunDouble())
+    assert raised.value.message.endswith("exit status 127: the binary is missing, or a library of it; libaio.so.1: cannot open")
+
+
+@pytest.mark.parametrize(("number", "code"), [(-4233, "database.redo_recycled"), (-4234, "database.diverged")])
+def test_a_standby_that_cannot_go_on_is_recognised(tmp_path: Path, number: int, code: str) -> None:
+    line = LINE.format(code=number, text="start fail")
+    driver = stand_in(tmp_path, f"mkdir -p $base/log; echo '{line}' >> $base/log/seekdb.log; exit 1")
+    instance = deployed(driver, tmp_path / "home")
+    served(instance)
+    (Path(instance.base_dir) / "store").mkdir()
+    with pytest.raises(StepFailed) as raised:
+        driver.start(instance, source=Endpoint("127.0.0.1", 1), run=RunDouble())
+    assert raised.value.code == code
+    assert "rebuild" in raised.value.hint
+    assert (Path(instance.base_dir) / "store").exists(), "what ever served is never wiped"
+
+
+def test_a_failed_clone_is_wiped_before_each_try(tmp_path: Path) -> None:
+    script = 'test -e $base/store && echo stale >> $base/../stale; mkdir $base/store; echo "$@" > $base/../arguments; exit 1'
+    driver = stand_in(tmp_path, script)
+    instance = deployed(driver, tmp_path / "home")
+    run = RunDouble()
+    with pytest.raises(StepFailed) as raised:
+        driver.start(instance, source=Endpoint("127.0.0.1", 7), run=run)
+    assert raised.value.code == "database.clone_failed"
+    assert not (tmp_path / "home" / "stale").exists()
+    assert len([line for line in run.lines if "the clone failed" in line]) == 4
+    arguments = (tmp_path / "home" / "arguments").read_text()
+    assert "--role STANDBY" in arguments
+    assert "log_restore_source=127.0.0.1:7" in arguments
+    assert "enable_rpc_service" not in arguments, "no certificates, no open door"
