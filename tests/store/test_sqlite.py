@@ -65,6 +65,26 @@ def _put(session: Any, number: int) -> int:
     return number
 
 
+def test_nobody_waits_for_ever_in_a_crowd_larger_than_a_commit(tmp_path: Path) -> None:
+    sqlite = Sqlite(tmp_path / "oboe.db", batch_max=3)
+    start = threading.Barrier(16)
+
+    def write(first: int) -> None:
+        start.wait(10)
+        for number in range(first, first + 40):
+            sqlite.write(lambda session, n=number: _put(session, n))
+
+    threads = [threading.Thread(target=write, args=(place * 40,), daemon=True) for place in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
+    assert sqlite.read(lambda session: session.rows("SELECT COUNT(*) FROM fact")) == [(640,)]
+    assert not sqlite._led
+    sqlite.close()
+
+
 def test_work_that_fails_leaves_no_trace_and_harms_nobody(sqlite: Sqlite) -> None:
     def fails(session: Any) -> None:
         _put(session, 99)

@@ -1,8 +1,8 @@
 """One SQLite file: a writer that commits whatever is queued at once, and readers that never wait for it.
 
 Invariants: one connection writes, under ``_mutex``; a caller returns from `Sqlite.write` only after the commit that holds its work is on
-the disk (WAL, ``synchronous=FULL``); work that fails leaves no trace and does not disturb what shares its commit. The thread that gets
-the mutex commits for everybody queued, so a lone writer hands nothing over and a crowd shares one fsync.
+the disk (WAL, ``synchronous=FULL``); work that fails leaves no trace and does not disturb what shares its commit. Whoever finds nobody
+at it leads: it commits for everybody queued, then passes the lead on. So a lone writer hands nothing over, and a crowd shares one fsync.
 """
 
 from __future__ import annotations
@@ -68,13 +68,15 @@ class _SqliteSession:
 class _Job:
     """Work that waits for a commit, and what came of it."""
 
-    __slots__ = ("done", "failure", "result", "work")
+    __slots__ = ("done", "failure", "result", "wait", "work")
 
     def __init__(self, work: Callable[[Session], Any]) -> None:
         self.work = work
         self.done = False
         self.result: Any = None
         self.failure: BaseException | None = None
+        self.wait: threading.Lock | None = None
+        """Released when the job is done, or is to lead; None for one that leads at once."""
 
 
 class Sqlite:
@@ -89,7 +91,12 @@ class Sqlite:
         self._busy_seconds = busy_seconds
         self._batch_max = batch_max
         self._queue: deque[_Job] = deque()
+        self._gate = threading.Lock()
+        """Guards ``_queue`` and ``_led``; held for an instant."""
+        self._led = False
+        """Somebody commits, or is about to."""
         self._mutex = threading.Lock()
+        """Held by whoever uses the writing connection."""
         self._idle: list[sqlite3.Connection] = []
         self._readers = threading.BoundedSemaphore(readers_max)
         self._closed = False
@@ -111,12 +118,17 @@ class Sqlite:
 
     def write(self, work: Callable[[Session], T]) -> T:
         job = _Job(work)
-        self._queue.append(job)
-        with self._mutex:
-            while not job.done:
-                if self._closed:
-                    raise TryAgain("store.closed", f"{self.path} is closed: the agent stops")
-                self._commit_queued()
+        with self._gate:
+            self._queue.append(job)
+            leads = not self._led
+            self._led = True
+            if not leads:
+                job.wait = threading.Lock()
+                job.wait.acquire()
+        if job.wait is not None:
+            job.wait.acquire()  # bounded: who commits before us is, by the busy timeout
+        if not job.done:
+            self._lead(job)
         if job.failure is not None:
             raise job.failure
         result: T = job.result
@@ -140,10 +152,28 @@ class Sqlite:
 
     # The writer
 
-    def _commit_queued(self) -> None:
-        """Carry out what is queued, in one transaction. Called under the mutex; every job taken is done afterwards."""
-        jobs = [self._queue.popleft() for _ in range(min(len(self._queue), self._batch_max))]
+    def _lead(self, own: _Job) -> None:
+        """Commit what is queued, our own work first; then pass the lead to the next in the queue, and wake those who were served."""
+        jobs: list[_Job] = []
         try:
+            with self._mutex:
+                jobs += [self._queue.popleft() for _ in range(min(len(self._queue), self._batch_max))]
+                self._commit(jobs)
+        finally:
+            with self._gate:
+                if not own.done:  # interrupted before it began
+                    self._queue.remove(own)
+                following = self._queue[0] if self._queue else None
+                self._led = following is not None
+            for job in (*jobs, following):
+                if job is not None and job.wait is not None:
+                    job.wait.release()
+
+    def _commit(self, jobs: Sequence[_Job]) -> None:
+        """Carry the jobs out in one transaction. Every one is done afterwards."""
+        try:
+            if self._closed:
+                raise TryAgain("store.closed", f"{self.path} is closed: the agent stops")
             with _translated_errors():
                 self._writer.execute("BEGIN IMMEDIATE")
                 try:
