@@ -86,7 +86,7 @@ class Scheduler:
         self._queue.put(Born(dag))
         return dag
 
-    def ask(self, key: str, event: events.Request, timeout: float = 10.0) -> Dag:
+    def ask(self, key: str, event: events.Event, timeout: float = 10.0) -> Dag:
         """Ask something of a dag; the dag as it is durable now. `Refused`, or `TryAgain` when that could not be had in time."""
         granted: Future[Dag] = Future()
         self._admit(Asked(key, event, granted))

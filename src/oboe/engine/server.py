@@ -189,7 +189,7 @@ class Engine:
         """Create a dag in its home, durably, and have it begun. `Refused` ``maintenance.held``, ``agent.not_maintainer``; `TryAgain`."""
         return self._of(draft.home.kind).submit(draft)
 
-    def ask(self, home: HomeKind, key: str, event: events.Request, timeout: float = 10.0) -> Dag:
+    def ask(self, home: HomeKind, key: str, event: events.Event, timeout: float = 10.0) -> Dag:
         """Ask something of a dag; the dag as it is durable now. `Refused`, `TryAgain`."""
         return self._of(home).ask(key, event, timeout)
 

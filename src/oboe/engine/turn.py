@@ -34,7 +34,7 @@ class Asked:
     """A request; the future gets the dag once it is durable, or the refusal."""
 
     key: str
-    event: events.Request
+    event: events.Event
     granted: Future[Dag]
 
 
