@@ -161,7 +161,7 @@ class Sqlite:
                 self._commit(jobs)
         finally:
             with self._gate:
-                if not own.done:  # interrupted before it began
+                if not own.done and own in self._queue:  # interrupted before it began
                     self._queue.remove(own)
                 following = self._queue[0] if self._queue else None
                 self._led = following is not None
