@@ -11,22 +11,25 @@ from .rules import true_rules
 from .world import World
 
 
-def walk(events: int, seed: int, length: int) -> int:
+def walk(events: int, seed: int, length: int, *, regress: bool) -> int:
     """Walk worlds of about ``length`` events each until so many events have passed. 0, or 1 and the seed that failed."""
     rules = true_rules()
-    walked = worlds = refusals = 0
+    walked = worlds = refusals = regresses = 0
     start = time.perf_counter()
     while walked < events:
-        world = World(rules, seed + worlds)
+        world = World(rules, seed + worlds, regress=regress)
         try:
             walked += world.run(length)
         except AssertionError as violation:
             print(f"seed {seed + worlds}, event {world.events}: {violation}")
             return 1
         refusals += world.refusals
+        regresses += world.regresses
         worlds += 1
     seconds = time.perf_counter() - start
     print(f"{walked} events in {worlds} worlds (seeds {seed} to {seed + worlds - 1}), {refusals} requests refused, no violation")
+    if regress:
+        print(f"{regresses} times the store went back")
     print(f"{walked / seconds:,.0f} events/s")
     return 0
 
@@ -49,12 +52,13 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=200_000, help="events to walk; with --mutants, at most for each")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--length", type=int, default=400, help="events of one world before it heals")
+    parser.add_argument("--regress", action="store_true", help="worlds whose store may go back a few commits")
     parser.add_argument("--mutants", action="store_true")
     parser.add_argument("--only", default="", help="mutants whose name contains this")
     chosen = parser.parse_args()
     if chosen.mutants:
         return mutants(chosen.events, chosen.seed, chosen.only)
-    return walk(chosen.events, chosen.seed, chosen.length)
+    return walk(chosen.events, chosen.seed, chosen.length, regress=chosen.regress)
 
 
 if __name__ == "__main__":

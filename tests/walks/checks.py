@@ -13,9 +13,12 @@ from oboe.domain.events import (
     Cancel,
     Dispatch,
     Ended,
+    Facts,
     Interrupt,
     Noted,
     Pass,
+    PatiencePassed,
+    Recall,
     Resume,
     Retry,
     Rollback,
@@ -26,6 +29,7 @@ from oboe.domain.events import (
     StopVerdict,
     Timer,
     Wake,
+    WentBack,
 )
 from oboe.domain.model import Dag, NodePlan, SubTask
 from oboe.domain.transitions import explains
@@ -33,7 +37,7 @@ from oboe.domain.values import HomeKind, MaintenanceKind, Mark, Operator, State,
 
 from .rules import Rules
 
-REPORTS = (Started, Shown, Ended, Wake)
+REPORTS = (Started, Shown, Ended, Wake, WentBack, Facts, PatiencePassed)
 DAG_FACTS = tuple(field.name for field in fields(Dag) if field.name not in ("version", "epoch", "sub_tasks"))
 
 
@@ -86,6 +90,15 @@ def bound_elsewhere(dag: Dag, index: int, here: Any) -> bool:
     return dag.home.kind is HomeKind.CLUSTER and planned is None and dag.sub_tasks[index].agent != here
 
 
+def _all_beyond(dag: Dag, node: int, *, back: bool) -> list[int]:
+    """All nodes downstream (``back``: a rollback looks there) or upstream, however far."""
+    step = dag.plan.downstream if back else tuple(planned.upstream for planned in dag.plan.nodes)
+    seen = list(step[node])
+    for other in seen:
+        seen.extend(further for further in step[other] if further not in seen)
+    return seen
+
+
 class Checker:
     """Asks every invariant of one transition. ``deep`` also tries the event again, and counts everything anew."""
 
@@ -102,14 +115,30 @@ class Checker:
             return
         reported = {event.sub_task for event in events if isinstance(event, Started | Shown | Ended)}
         for index, (old, new) in enumerate(zip(before.sub_tasks, after.sub_tasks, strict=True)):
-            if old is not new or index in reported:
+            if (old is not new or index in reported) and not self._rewritten(events, old, index):
                 self._sub_task(before, events, after, index, (old, new), now, here)
         if not isinstance(events[0], REPORTS):
             self._asked(before, events[0], after, state)
         self._effects(before, events, after, effects, state)
+        if after.home.kind is HomeKind.CLUSTER:
+            self._told(before, events, after, effects)
         self._dag(before, events, after, was, state, now, here)
         if deep:
             self._deep(events, after, now, here)
+
+    @staticmethod
+    def _rewritten(events: Sequence[Any], old: SubTask, index: int) -> bool:
+        """What its home forgot, it was told: nothing is asked of such a change but what all dags are asked."""
+        told = any(isinstance(e, WentBack | Facts | PatiencePassed) for e in events)
+        reports = (e for e in events if isinstance(e, Started | Shown | Ended) and e.sub_task == index)
+        return (
+            told
+            or old.unsure
+            or any(
+                (e.epoch, e.attempt) > (old.epoch, old.attempt) or (isinstance(e, Ended) and e.operator is not old.operator)
+                for e in reports
+            )
+        )
 
     def _value(self, before: Dag, after: Dag, effects: Sequence[Any], now: int) -> State:
         state = true_state(after)
@@ -161,7 +190,7 @@ class Checker:
                 require(2, node.flags.resumable and not old.stopping, "what may not run twice was readied elsewhere")
             return
         if old.live and ended:
-            self._outcome(before, ended[0], old, new, node)
+            self._outcome(before, after, ended[0], (old, new), node)
         if old.state is State.READY and old.live and any(isinstance(e, Started | Shown) and e.attempt == old.attempt for e in events):
             began = any(
                 e.sub_task == index and e.epoch == old.epoch and e.attempt == old.attempt for e in events if isinstance(e, Started | Shown)
@@ -189,7 +218,7 @@ class Checker:
                 require(4, old.stopping is not Stopping.ASKED, "the undo of a cancelled retry counts as done")
         if new.state is State.FAILED and old.state is not State.FAILED:
             patient = old.stopping is not Stopping.NO and now >= old.stopping_at + node.grace
-            by_cancel = old.resting and any(isinstance(e, Cancel) for e in events)
+            by_cancel = old.resting and (any(isinstance(e, Cancel) for e in events) or after.halt_reason != before.halt_reason)
             require(7, bool(ended) or gone or by_cancel or patient, "declared dead within its grace")
             require(7, new.mark is not Mark.DUE, "it failed and kept its mark")
             if not ended and not by_cancel:
@@ -261,13 +290,16 @@ class Checker:
                 require(8, after.operator is Operator.RUN and not after.cancelled, "after a pass the dag does not go on")
                 require(8, node_done(after, request.node or 0), "a node was passed, and is not done")
 
-    def _outcome(self, before: Dag, ended: Ended, old: SubTask, new: SubTask, node: NodePlan) -> None:
+    def _outcome(self, before: Dag, after: Dag, ended: Ended, pair: tuple[SubTask, SubTask], node: NodePlan) -> None:
         """What an attempt came to when its agent ended it."""
+        old, new = pair
         stopped = old.stopping is Stopping.ASKED
         if ended.ok and not (stopped and old.mark is Mark.DUE):
             require(4, new.state is State.SUCCEEDED, "over beats cancelled: it ended well")
             return
         allowed = node.retries if old.retries is None else old.retries
+        if after.halt_reason and not before.halt_reason:
+            return
         rests = not ended.ok and not stopped and not before.cancelled and not before.halt_reason and old.auto_retries < allowed
         require(7, new.resting == rests, "it should rest" if rests else "it should be FAILED")
         require(7, new.auto_retries == old.auto_retries + rests, "automatic retries are not counted")
@@ -281,7 +313,9 @@ class Checker:
         woken = any(isinstance(e, Wake) for e in events)
         for index, new in enumerate(after.sub_tasks):
             old = before.sub_tasks[index]
-            if new.attempt > old.attempt or (woken and new.live and not new.stopping):
+            if after.recalled_at:
+                continue
+            if (new.attempt > old.attempt and new.state is State.READY) or (woken and new.live and not new.stopping):
                 require(6, index in dispatched, f"the open order of {index} was not named")
             must = new.stopping is not old.stopping or new.stopping_at > old.stopping_at or woken
             if must and state is not State.SUCCEEDED and ((new.live and new.stopping) or new.unconfirmed):
@@ -303,12 +337,15 @@ class Checker:
 
     def _dag(self, before: Dag, events: Sequence[Any], after: Dag, was: State, state: State, now: int, here: Any) -> None:
         plan = after.plan
-        for child, planned in enumerate(plan.nodes):
+        regressed = after.epoch > 1 and after.home.kind is HomeKind.CLUSTER
+        if regressed:
+            self._waiting(before, after, state)
+        for child, planned in enumerate(plan.nodes if not regressed else ()):
             for parent in planned.upstream:
                 stacked = node_done(after, parent) or node_undone(after, child)
                 require(1, stacked, f"node {child} is not undone on a node {parent} that is not done")
         for index, sub_task in enumerate(after.sub_tasks):
-            if sub_task.live or sub_task.resting:
+            if (sub_task.live or sub_task.resting) and not regressed:
                 node = plan.node_of[index]
                 require(1, all(node_done(after, p) for p in plan.nodes[node].upstream), f"{index} is live before its upstream is done")
                 require(1, all(node_undone(after, c) for c in plan.downstream[node]), f"{index} is live under what is not undone")
@@ -328,7 +365,7 @@ class Checker:
             self._woken(after, state, now, here)
         if before.paused is not None and after.paused is None and not any(isinstance(e, Resume | Pass) for e in events):
             require(7, 0 < before.paused.until <= now, "a pause ended too early")
-        if was is State.FAILED and state is not State.FAILED:
+        if was is State.FAILED and state is not State.FAILED and not regressed:
             require(4, any(not isinstance(e, REPORTS) for e in events), "a FAILED dag went on, though nobody asked")
         if state is State.RUNNING and not after.recalled_at:
             require(8, self._waits(after), "RUNNING, with nothing to wait for")
@@ -342,8 +379,49 @@ class Checker:
                 require(8, state is State.READY, "asked, and not READY")
 
     @staticmethod
+    def _told(before: Dag, events: Sequence[Any], after: Dag, effects: Sequence[Any]) -> None:
+        """A later fence is the truth, outcome included; the silent are unsure; who is awaited is asked."""
+        require(8, not after.recalled_at or bool(after.recalled), "it waits for nobody")
+        if any(isinstance(e, Wake) for e in events) and true_state(after) is not State.SUCCEEDED:
+            require(6, all(Recall(agent) in effects for agent in after.recalled), "an agent that is silent was not recalled")
+        for event in events:
+            if isinstance(event, Started | Shown | Ended):
+                plan, index = after.plan, event.sub_task
+                bound = plan.nodes[plan.node_of[index]].agents[index - plan.first[plan.node_of[index]]] is None
+                heard = (after.sub_tasks[index].epoch, after.sub_tasks[index].attempt) >= (event.epoch, event.attempt)
+                require(3, heard or (bound and not isinstance(event, Ended)), "a later fence was not believed")
+            for fact in event.facts if isinstance(event, Facts) else ():
+                new = after.sub_tasks[fact.sub_task]
+                fence, known = (fact.epoch, fact.attempt), (new.epoch, new.attempt)
+                require(3, known >= fence, "a later fact was not believed")
+                old = before.sub_tasks[fact.sub_task]
+                if known == fence > (old.epoch, old.attempt) and not fact.running:
+                    truth = State.SUCCEEDED if fact.ok else State.FAILED
+                    require(4, new.state is truth, "what a later fact came to was not believed")
+        if any(isinstance(e, PatiencePassed) for e in events) and before.recalled_at and after.recalled == before.recalled:
+            for sub_task in after.sub_tasks:
+                said = sub_task.state is State.SUCCEEDED and sub_task.operator in (Operator.PASS, Operator.SKIP)
+                require(7, sub_task.agent not in after.recalled or said or sub_task.unsure, "the silent are believed idle")
+
+    @staticmethod
+    def _waiting(before: Dag, after: Dag, state: State) -> None:
+        """After the store went back: who waits readies nothing; what is readied stands on all that it needs, however far."""
+        begun = [i for i, s in enumerate(after.sub_tasks) if s.attempt > before.sub_tasks[i].attempt and s.state is State.READY]
+        require(7, not begun or not after.recalled_at, "a waiting dag readied something")
+        require(8, not after.recalled_at or state is State.RUNNING, "a waiting dag is not RUNNING")
+        for index in begun:
+            node = after.plan.node_of[index]
+            back = after.sub_tasks[index].operator is Operator.ROLLBACK
+            for other in _all_beyond(after, node, back=True) if back else ():
+                require(1, node_undone(after, other), f"{index} is undone under {other}, which is not undone")
+            for other in _all_beyond(after, node, back=False) if after.operator is Operator.RUN else ():
+                require(1, node_done(after, other), f"{index} begins on {other}, which is not done")
+
+    @staticmethod
     def _woken(dag: Dag, state: State, now: int, here: Any) -> None:
         """What cannot be so after a wake."""
+        if dag.recalled_at:
+            return
         if state is State.READY:
             require(6, not dag.cancelled and (dag.paused is not None or now < dag.not_before), "woken, and not picked up")
         require(6, dag.paused is None or not 0 < dag.paused.until <= now, "a pause outlived its end")
@@ -361,7 +439,9 @@ class Checker:
                 require(6, now < sub_task.retry_at, "rests past its time")
 
     def way_on(self, dag: Dag) -> bool:
-        """Some request, of the dag, a node or a sub-task, would be granted."""
+        """Some request, of the dag, a node or a sub-task, would be granted; or an agent must speak first."""
+        if any(sub_task.unsure for sub_task in dag.sub_tasks):
+            return True
         if self.rules.allowed_operators(dag):
             return True
         asks: list[Any] = [Pass(node=n) for n in range(len(dag.plan.nodes))]
@@ -411,7 +491,7 @@ class Checker:
         require(6, woken is after, "after a report, a wake found something to do")
         if true_state(after) is not State.SUCCEEDED:
             named = {(type(e), e.sub_task) for e in effects if isinstance(e, Dispatch | Interrupt)}
-            opened = {(type(e), e.sub_task) for e in self.rules.open_dispatches(after)}
+            opened = {(type(e), e.sub_task) for e in self.rules.open_dispatches(after) if isinstance(e, Dispatch | Interrupt)}
             require(6, named == opened, "a wake and a restart name different orders")
             timers = [e.at for e in effects if isinstance(e, Timer)]
             wanted = [due] if due and true_state(after) is not State.FAILED else []

@@ -20,6 +20,8 @@ class Mutant:
     name: str
     right: str
     wrong: str
+    regress: bool = False
+    """It shows only where the store goes back."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ def try_mutant(mutant: Mutant, *, events_max: int, seed: int = 0, events: int = 
     walked = 0
     start = time.perf_counter()
     while walked < events_max:
-        world = World(rules, seed)
+        world = World(rules, seed, regress=mutant.regress)
         seed += 1
         try:
             world.run(events)
@@ -74,10 +76,10 @@ MUTANTS = (
     Mutant(
         "machine",
         "an undo keeps the result",
-        "result = report.result if sub_task.operator is Operator.RUN else None",
+        "result = report.result if report.operator is Operator.RUN else None",
         "result = report.result or sub_task.result",
     ),
-    Mutant("machine", "an end leaves the stop open", '"ended_at": ended_at, "stopping_at": 0}', '"ended_at": ended_at}'),
+    Mutant("machine", "an end leaves the stop open", '"stopping_at": 0, "operator"', '"operator"'),
     Mutant("machine", "retries by itself though cancelled", "elif not report.ok and not stopped and _may", "elif not report.ok and _may"),
     Mutant(
         "machine",
@@ -140,14 +142,14 @@ MUTANTS = (
     Mutant(
         "machine",
         "open orders are named once",
-        "        work.effects.append(Dispatch(index))\n\n\ndef _set_timer",
-        "        pass\n\n\ndef _set_timer",
+        "        work.effects.append(Dispatch(index))\n\n\n# Readying",
+        "        pass\n\n\n# Readying",
     ),
     Mutant(
         "machine", "new orders are named twice", "and (index not in work.touched or work.touched[index].attempt == sub_task.attempt)", ""
     ),
-    Mutant("machine", "a wake names no timer", "    tally.timer = 0\n", "    tally.timer = 0\n    return\n"),
-    Mutant("machine", "a paused rest wakes the dag", "(sub_task.resting and dag.paused is None)", "sub_task.resting"),
+    Mutant("work", "a wake names no timer", "        tally.timer = 0\n", "        tally.timer = 0\n        return\n"),
+    Mutant("work", "a paused rest wakes the dag", "(sub_task.resting and dag.paused is None)", "sub_task.resting"),
     Mutant("machine", "reports look at their own node only", "    for node in onward:\n", "    for node in ():\n"),
     Mutant(
         "machine", "reports look the wrong way", "plan.nodes[node].upstream if back else plan.downstream[node]", "plan.nodes[node].upstream"
@@ -159,14 +161,12 @@ MUTANTS = (
         "",
     ),
     Mutant("machine", "reports look back", "(work.tally.not_undone if back else work.tally.not_done)[node]", "work.tally.not_done[node]"),
-    Mutant(
-        "machine", "nobody waits for a turn", "if dag.paused is not None or not turn(dag, work.tally, node):", "if dag.paused is not None:"
-    ),
+    Mutant("machine", "nobody waits for a turn", "or dag.recalled_at or not turn(dag, work.tally, node):", "or dag.recalled_at:"),
     Mutant(
         "machine",
         "a paused dag goes on",
-        "if dag.paused is not None or not turn(dag, work.tally, node):",
-        "if not turn(dag, work.tally, node):",
+        "if dag.paused is not None or dag.recalled_at",
+        "if dag.recalled_at",
     ),
     Mutant("machine", "a halted dag goes on", "        elif idle or sub_task.live or held:", "        elif sub_task.live or held:"),
     Mutant("machine", "a live one begins again", "        elif idle or sub_task.live or held:", "        elif idle or held:"),
@@ -210,78 +210,78 @@ MUTANTS = (
         "machine", "orders are not sent", "        **facts,\n    )\n    work.effects.append(Dispatch(index))", "        **facts,\n    )"
     ),
     Mutant(
-        "machine",
+        "asks",
         "an operator keeps started_at",
         "work.set(started_at=0, asks=work.dag.asks + 1, **facts)",
         "work.set(asks=work.dag.asks + 1, **facts)",
     ),
-    Mutant("machine", "a cancel cancels nothing", "_ask(work, cancelled=True)", "_ask(work)"),
+    Mutant("asks", "a cancel cancels nothing", "_ask(work, cancelled=True)", "_ask(work)"),
     Mutant(
-        "machine", "a cancel lets retries go on", "        elif sub_task.mark is Mark.DUE:\n            work.put(index, mark=Mark.NO)\n", ""
+        "asks", "a cancel lets retries go on", "        elif sub_task.mark is Mark.DUE:\n            work.put(index, mark=Mark.NO)\n", ""
     ),
     Mutant(
-        "machine",
+        "asks",
         "a cancel moves the grace",
         "stopping_at=sub_task.stopping_at or work.now)\n    work.effects",
         "stopping_at=work.now)\n    work.effects",
     ),
-    Mutant("machine", "a cancel interrupts nobody", "    work.effects.append(Interrupt(index, Stopping.ASKED))\n", ""),
+    Mutant("asks", "a cancel interrupts nobody", "    work.effects.append(Interrupt(index, Stopping.ASKED))\n", ""),
     Mutant(
-        "machine",
+        "asks",
         "a cancelled rest keeps its time",
         "state=State.FAILED, mark=Mark.NO, retry_at=0, stopping",
         "state=State.FAILED, mark=Mark.NO, stopping",
     ),
     Mutant(
-        "machine",
+        "asks",
         "a retry leaves the dag cancelled",
         '_ask(work, operator=Operator.RUN, cancelled=False, halt_reason="")\n    return False\n\n\ndef _rollback',
         '_ask(work, operator=Operator.RUN, halt_reason="")\n    return False\n\n\ndef _rollback',
     ),
     Mutant(
-        "machine",
+        "asks",
         "a retry keeps rolling back",
         '_ask(work, operator=Operator.RUN, cancelled=False, halt_reason="")\n    return False\n\n\ndef _rollback',
         '_ask(work, cancelled=False, halt_reason="")\n    return False\n\n\ndef _rollback',
     ),
     Mutant(
-        "machine",
+        "asks",
         "a rollback goes forward",
         "_ask(work, operator=Operator.ROLLBACK, cancelled",
         "_ask(work, operator=Operator.RUN, cancelled",
     ),
-    Mutant("machine", "a rollback keeps approvals", ', halt_reason="", approvals={})', ', halt_reason="")'),
-    Mutant("machine", "a rollback marks nothing", "            _mark(work, index, asked=0)\n", "            pass\n"),
-    Mutant("machine", "a pass takes the done as well", "        if not work.sub_tasks[index].done:\n", "        if True:\n"),
+    Mutant("asks", "a rollback keeps approvals", ', halt_reason="", approvals={})', ', halt_reason="")'),
+    Mutant("asks", "a rollback marks nothing", "            _mark(work, index, asked=0)\n", "            pass\n"),
+    Mutant("asks", "a pass takes the done as well", "        if not work.sub_tasks[index].done:\n", "        if True:\n"),
     Mutant(
-        "machine", "a pass of a dag is not final", "work.set(operator=Operator.PASS, cancelled", "work.set(operator=Operator.RUN, cancelled"
+        "asks", "a pass of a dag is not final", "work.set(operator=Operator.PASS, cancelled", "work.set(operator=Operator.RUN, cancelled"
     ),
     Mutant(
-        "machine",
+        "asks",
         "a pass of a node leaves the dag cancelled",
         '_ask(work, operator=Operator.RUN, cancelled=False, halt_reason="")\n    return False\n\n\ndef _skip',
         '_ask(work, operator=Operator.RUN, halt_reason="")\n    return False\n\n\ndef _skip',
     ),
-    Mutant("machine", "a skip is not written down", "    work.set(skipped_undo=True)\n", ""),
+    Mutant("asks", "a skip is not written down", "    work.set(skipped_undo=True)\n", ""),
     Mutant(
-        "machine",
+        "asks",
         "a skip takes what has not failed",
         "        if work.sub_tasks[index].broken:\n            _take_as",
         "        if True:\n            _take_as",
     ),
-    Mutant("machine", "a skip counts as done", "_take_as(work, index, Operator.SKIP)", "_take_as(work, index, Operator.PASS)"),
+    Mutant("asks", "a skip counts as done", "_take_as(work, index, Operator.SKIP)", "_take_as(work, index, Operator.PASS)"),
     Mutant(
-        "machine", "a signal is heard twice", "if work.settled or request.name in work.dag.signals:", "if request.name in work.dag.signals:"
+        "asks", "a signal is heard twice", "if work.settled or request.name in work.dag.signals:", "if request.name in work.dag.signals:"
     ),
-    Mutant("machine", "a pause has no end", "    _set_timer(work)\n    work.woken = True\n    return False", "    return False"),
+    Mutant("asks", "a pause has no end", "    work.set_timer()\n    work.woken = True\n    return False", "    return False"),
     Mutant(
-        "machine",
+        "asks",
         "a resume waits for somebody",
         "    work.set(paused=None)\n    return True",
         "    work.set(paused=None)\n    return False",
     ),
     Mutant(
-        "machine",
+        "asks",
         "an approval waits for somebody",
         "request.node: approval})\n    return True",
         "request.node: approval})\n    return False",
@@ -305,8 +305,15 @@ MUTANTS = (
     Mutant(
         "work", "the bound of what is due stays behind", "        self.tally.due(timer_of(after, ", "        (lambda _: 0)(timer_of(after, "
     ),
-    Mutant("tally", "downstream is not told", "                    self.up[child] += (new > 0) - (old > 0)", "                    pass"),
-    Mutant("tally", "upstream is not told", "                    self.down[parent] += (new > 0) - (old > 0)", "                    pass"),
+    Mutant(
+        "tally",
+        "downstream is not told",
+        "                self._pass_on(node, (new > 0) - (old > 0), forward=True)",
+        "                pass",
+    ),
+    Mutant(
+        "tally", "upstream is not told", "                self._pass_on(node, (new > 0) - (old > 0), forward=False)", "                pass"
+    ),
     Mutant("tally", "marks are not counted", "        self.marked += (after.mark is Mark.DUE) - (before.mark is Mark.DUE)\n", ""),
     Mutant("tally", "patience is never at its end", "        return sub_task.readied_at + node.patience\n", "        return 0\n"),
     Mutant(
@@ -393,5 +400,86 @@ MUTANTS = (
     ),
     Mutant(
         "guards", "what is finished is cancelled", '        return Refused("cancel.finished", "the dag is not running")', "        pass"
+    ),
+    Mutant(
+        "machine", "a waiting dag readies", "if dag.paused is not None or dag.recalled_at or", "if dag.paused is not None or", regress=True
+    ),
+    Mutant("machine", "a later fence is not believed", "    if fence > mine and not work.settled:", "    if False:", regress=True),
+    Mutant(
+        "machine",
+        "facts are not believed",
+        "if fence > mine or (fence == mine and sub_task.unsure):",
+        "if fence == mine and sub_task.unsure:",
+        regress=True,
+    ),
+    Mutant("machine", "the unsure stay unsure", "    unwind(work, event.agent)\n", "", regress=True),
+    Mutant("machine", "nobody is recalled", "    recall(work)\n", "", regress=True),
+    Mutant(
+        "regress",
+        "facts are taken in as FAILED",
+        "state = State.SUCCEEDED if fact.ok else State.FAILED",
+        "state = State.FAILED",
+        regress=True,
+    ),
+    Mutant(
+        "regress",
+        "every fact is a success",
+        "state = State.SUCCEEDED if fact.ok else State.FAILED",
+        "state = State.SUCCEEDED",
+        regress=True,
+    ),
+    Mutant("regress", "the operator of a fact is dropped", "        operator=fact.operator,\n", "", regress=True),
+    Mutant("regress", "the epoch of a fact is dropped", "        epoch=fact.epoch,\n", "", regress=True),
+    Mutant("regress", "a later fence does not halt", "    if later:\n        _halt(work)\n", "", regress=True),
+    Mutant("regress", "the silent are believed idle", "        if silent and not said:", "        if False:", regress=True),
+    Mutant(
+        "regress",
+        "the silent are idle where nothing began",
+        "        if silent and not said:",
+        "        if silent and not said and sub_task.attempt:",
+        regress=True,
+    ),
+    Mutant(
+        "regress",
+        "the silent keep what they did",
+        "        if silent and not said:",
+        "        if silent and not said and not sub_task.done:",
+        regress=True,
+    ),
+    Mutant(
+        "regress",
+        "nobody waits for facts",
+        "        work.set(recalled=tuple(sorted(agents)), recalled_at=work.now)",
+        "        pass",
+        regress=True,
+    ),
+    Mutant(
+        "regress",
+        "a dag waits for ever",
+        "recalled_at=work.dag.recalled_at if left else 0",
+        "recalled_at=work.dag.recalled_at",
+        regress=True,
+    ),
+    Mutant(
+        "guards",
+        "a torn dag is retried",
+        '    if torn(dag):\n        return Refused("retry.torn"',
+        '    if False:\n        return Refused("retry.torn"',
+        regress=True,
+    ),
+    Mutant(
+        "guards",
+        "the unsure are rolled back",
+        '(unsure := _unsure(dag, "rollback")) is not None',
+        '(unsure := _unsure(dag, "rollback")) is not None and False',
+        regress=True,
+    ),
+    Mutant("guards", "a waiting dag takes operators", "if dag.recalled_at and not", "if False and not", regress=True),
+    Mutant(
+        "tally",
+        "turns are judged by neighbours",
+        "                    ahead.append(neighbour)\n",
+        "                    pass\n",
+        regress=True,
     ),
 )

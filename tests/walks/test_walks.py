@@ -21,6 +21,17 @@ def test_no_invariant_is_violated_in_random_worlds() -> None:
     assert seed > 20
 
 
+def test_no_invariant_is_violated_when_the_store_goes_back() -> None:
+    rules = true_rules()
+    walked = seed = regresses = 0
+    while walked < EVENTS:
+        world = World(rules, seed, regress=True)
+        walked += world.run(400)
+        seed += 1
+        regresses += world.regresses
+    assert regresses > 20
+
+
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.module}: {mutant.name}")
 def test_the_walks_notice_the_slip(mutant: Mutant) -> None:
     outcome = try_mutant(mutant, events_max=EVENTS_FOR_A_MUTANT)

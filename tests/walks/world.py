@@ -19,9 +19,13 @@ from oboe.domain.events import (
     Dispatch,
     Ended,
     Extend,
+    Fact,
+    Facts,
     Interrupt,
     Pass,
+    PatiencePassed,
     Pause,
+    Recall,
     Resume,
     Retry,
     Rollback,
@@ -32,6 +36,7 @@ from oboe.domain.events import (
     Started,
     Timer,
     Wake,
+    WentBack,
 )
 from oboe.domain.model import Dag, Flags, Home, Maintenance, NodePlan, Plan, SubTask
 from oboe.domain.plan import check
@@ -40,8 +45,8 @@ from oboe.domain.values import Address, HomeKind, MaintenanceKind, Operator, Sta
 from .checks import Checker, require, true_state
 from .rules import Rules
 
-EPOCH = 1
 QUEUED, RUNNING, ENDED = range(3)
+Fence = tuple[int, int]
 
 
 @dataclass(slots=True)
@@ -66,8 +71,10 @@ class Entry:
 @dataclass(slots=True)
 class Agent:
     address: Address
-    inbox: dict[int, dict[int, Entry]] = field(default_factory=dict)
-    """By sub-task, then attempt."""
+    inbox: dict[int, dict[Fence, Entry]] = field(default_factory=dict)
+    """By sub-task, then fence."""
+    epoch: int = 0
+    """The latest epoch for which it has named its facts; it refuses orders of older ones."""
     dead: bool = False
     deaf_until: int = 0
     skew: int = 0
@@ -121,7 +128,7 @@ def draw_plan(random: Random, agents: list[Address], kind: HomeKind) -> Plan:
 class World:
     """One dag's life. `run` walks it until it settles or the events are used up, then heals everything and demands that it settles."""
 
-    def __init__(self, rules: Rules, seed: int) -> None:
+    def __init__(self, rules: Rules, seed: int, *, regress: bool = False) -> None:
         self.rules = rules
         self.random = random = Random(seed)
         self.checker = Checker(rules)
@@ -154,11 +161,17 @@ class World:
             not_before=random.choice((0, 0, 0, self.now + 30)),
             sub_tasks=tuple(SubTask(agent=agent) for node in plan.nodes for agent in node.agents),
         )
-        self.queue: list[tuple[Any, Address, tuple[int, int]]] = []
-        """Reports at the home, not yet applied: event, sender, (sub_task, attempt)."""
+        self.queue: list[tuple[Any, Address, tuple[int, Fence]]] = []
+        """Reports at the home, not yet applied: event, sender, (sub_task, fence)."""
         self.timers: list[int] = []
-        self.given_up: set[tuple[int, int]] = set()
-        self.touched = False
+        self.given_up: set[tuple[int, Fence]] = set()
+        self.epoch = 1
+        self.history: list[Dag] = [self.dag]
+        """What was saved, for a store that goes back."""
+        self.goes_back = regress and kind is HomeKind.CLUSTER
+        self.regresses = 0
+        self.by_word = False
+        """A person has passed or skipped what was not known; what truly happened may differ from then on."""
 
     # The agenda
 
@@ -199,7 +212,7 @@ class World:
         random = self.random
         before = self.dag
         try:
-            after, effects = self.rules.advance(before, events, now=self.now, here=self.here, epoch=EPOCH)
+            after, effects = self.rules.advance(before, events, now=self.now, here=self.here, epoch=self.epoch)
         except Refused:
             self.refusals += 1
             return False
@@ -208,11 +221,14 @@ class World:
         if self.wild and after is not before and random.random() < 0.02:
             return False
         self.dag = after
+        if self.goes_back and after is not before:
+            self.history.append(after)
+            self.by_word |= self.regresses > 0 and isinstance(events[0], Pass | Skip)
         for index, (old, new) in enumerate(zip(before.sub_tasks, after.sub_tasks, strict=True)):
             if old is not new and new.unconfirmed:
-                self.given_up.add((index, new.attempt))
+                self.given_up.add((index, (new.epoch, new.attempt)))
             if old.live and new.attempt > old.attempt:
-                self.given_up.add((index, old.attempt))
+                self.given_up.add((index, (old.epoch, old.attempt)))
         if self.wild and random.random() < 0.01:
             self._restart()
             return True
@@ -248,9 +264,14 @@ class World:
             sub_task = self.dag.sub_tasks[effect.sub_task]
             node = self.dag.plan.nodes[self.dag.plan.node_of[effect.sub_task]]
             entry = (sub_task.operator, sub_task.readied_at, node.flags.resumable, node.patience)
-            self.send("order", self._executor(effect.sub_task), effect.sub_task, sub_task.attempt, entry)
+            self.send("order", self._executor(effect.sub_task), effect.sub_task, self._fence(effect.sub_task), entry, self.epoch)
         elif isinstance(effect, Interrupt):
-            self.send("interrupt", self._executor(effect.sub_task), effect.sub_task, self.dag.sub_tasks[effect.sub_task].attempt)
+            self.send("interrupt", self._executor(effect.sub_task), effect.sub_task, self._fence(effect.sub_task))
+        elif isinstance(effect, Recall):
+            self.send("recall", effect.agent, self.epoch)
+
+    def _fence(self, index: int) -> Fence:
+        return self.dag.sub_tasks[index].epoch, self.dag.sub_tasks[index].attempt
 
     def _executor(self, index: int) -> Address:
         address = self.rules.executor(self.dag, index)
@@ -274,6 +295,7 @@ class World:
         """Apply what has come in, together."""
         batch, self.queue = self.queue, []
         events = [event for event, _, _ in batch]
+        batch = [told for told in batch if told[2][0] >= 0]
         if not events or self.random.random() < 0.2:
             events.insert(self.random.randrange(len(events) + 1), Wake())
         version = self.dag.version
@@ -283,7 +305,7 @@ class World:
         require(9, self.dag.version >= version, "the version fell")
         for event, sender, (index, attempt) in batch:
             sub_task = self.dag.sub_tasks[index]
-            if attempt < sub_task.attempt or (attempt == sub_task.attempt and sub_task.unconfirmed):
+            if attempt < self._fence(index) or (attempt == self._fence(index) and sub_task.unconfirmed):
                 self.send("stop", sender, index, attempt)
             if isinstance(event, Ended):
                 self.send("ack", sender, index, attempt)
@@ -305,9 +327,9 @@ class World:
             return None
         return agent
 
-    def _on_order(self, address: Address, index: int, attempt: int, facts: tuple[Any, ...]) -> None:
-        agent = self._hears(address, "order", (index, attempt, facts))
-        if agent is None:
+    def _on_order(self, address: Address, index: int, attempt: Fence, facts: tuple[Any, ...], epoch: int) -> None:
+        agent = self._hears(address, "order", (index, attempt, facts, epoch))
+        if agent is None or epoch < agent.epoch:
             return
         entries = agent.inbox.setdefault(index, {})
         if attempt in entries:
@@ -339,19 +361,23 @@ class World:
             return
         self._begin(agent, index, attempt)
 
-    def _home_still_wants(self, index: int, attempt: int) -> bool:
+    def _home_still_wants(self, index: int, attempt: Fence) -> bool:
         sub_task = self.dag.sub_tasks[index]
-        return sub_task.attempt == attempt and sub_task.live and not sub_task.stopping
+        return self._fence(index) == attempt and sub_task.live and not sub_task.stopping
 
-    def _begin(self, agent: Agent, index: int, attempt: int) -> None:
+    def _begin(self, agent: Agent, index: int, attempt: Fence) -> None:
         entry = agent.inbox[index][attempt]
         others = [(a.address, n) for a in self.agents.values() for n, e in a.inbox.get(index, {}).items() if e.state == RUNNING]
         require(2, not others, f"attempt {attempt} of {index} began beside {others}")
         require(2, not entry.begins or entry.resumable, f"attempt {attempt} of {index} was done twice")
-        if (index, attempt) not in self.given_up:
+        if self.regresses:
+            if not self.by_word:
+                self._true_ground(index, entry.operator)
+        elif (index, attempt) not in self.given_up:
             require(6, true_state(self.dag) is not State.SUCCEEDED, "something began after the dag had settled")
-            require(3, attempt == self.dag.sub_tasks[index].attempt, "an attempt began that its home has left behind")
+            require(3, attempt == self._fence(index), "an attempt began that its home has left behind")
             self._ground(index, entry.operator)
+            self._true_ground(index, entry.operator)
         entry.begins += 1
         entry.state = RUNNING
         entry.life += 1
@@ -372,7 +398,26 @@ class World:
                 going = [n for a in self.agents.values() for n, e in a.inbox.get(above, {}).items() if e.state == RUNNING]
                 require(1, all((above, n) in self.given_up for n in going), f"{operator.name} of {index} began beside a running {above}")
 
-    def _on_finish(self, address: Address, index: int, attempt: int, life: int) -> None:
+    def _true_ground(self, index: int, operator: Operator) -> None:
+        """By what agents truly did: nothing is undone under what ran and was not undone, whatever its home has forgotten."""
+        if operator is not Operator.ROLLBACK:
+            return
+        plan = self.dag.plan
+        ahead = list(plan.downstream[plan.node_of[index]])
+        for child in ahead:
+            ahead.extend(node for node in plan.downstream[child] if node not in ahead)
+            for below in plan.sub_tasks_of(child):
+                known = self._known(below)
+                last = known[max(known)] if known else None
+                said = self.dag.sub_tasks[below].operator in (Operator.PASS, Operator.SKIP)
+                ran = last is not None and last.operator is Operator.RUN and last.begins > 0 and (last.ok or last.state == RUNNING)
+                require(1, not ran or said or (below, max(known)) in self.given_up, f"{index} is undone under {below}, which truly ran")
+
+    def _known(self, index: int) -> dict[Fence, Entry]:
+        """What all agents know of a sub-task."""
+        return {n: e for a in self.agents.values() for n, e in a.inbox.get(index, {}).items()}
+
+    def _on_finish(self, address: Address, index: int, attempt: Fence, life: int) -> None:
         agent = self.agents[address]
         entry = agent.inbox.get(index, {}).get(attempt)
         if agent.dead or entry is None or entry.life != life or entry.state != RUNNING:
@@ -383,14 +428,14 @@ class World:
         well = self.random.random() >= (self.failing if self.wild else 0.0)
         self._end(agent, index, attempt, ok=well and (not entry.interrupted or self.random.random() < 0.4))
 
-    def _end(self, agent: Agent, index: int, attempt: int, *, ok: bool) -> None:
+    def _end(self, agent: Agent, index: int, attempt: Fence, *, ok: bool) -> None:
         entry = agent.inbox[index][attempt]
         entry.state, entry.ok = ENDED, ok
         entry.life += 1
         self._report(agent, index, attempt)
         self._begin_next(agent, index)
 
-    def _stop(self, agent: Agent, index: int, attempt: int) -> None:
+    def _stop(self, agent: Agent, index: int, attempt: Fence) -> None:
         entry = agent.inbox[index][attempt]
         entry.interrupted = True
         if entry.state == QUEUED:
@@ -400,7 +445,7 @@ class World:
             entry.life += 1
             self.at(self.now + (60 if stubborn else 1), "finish", agent.address, index, attempt, entry.life)
 
-    def _on_interrupt(self, address: Address, index: int, attempt: int) -> None:
+    def _on_interrupt(self, address: Address, index: int, attempt: Fence) -> None:
         agent = self._hears(address, "interrupt", (index, attempt))
         if agent is None:
             return
@@ -415,7 +460,7 @@ class World:
         elif not entry.interrupted:
             self._stop(agent, index, attempt)
 
-    def _on_stop(self, address: Address, index: int, attempt: int) -> None:
+    def _on_stop(self, address: Address, index: int, attempt: Fence) -> None:
         """The verdict on a report: end it, and say no more about it."""
         agent = self._hears(address, "stop", (index, attempt))
         if agent is not None and attempt in agent.inbox.get(index, {}):
@@ -424,29 +469,29 @@ class World:
                 self._stop(agent, index, attempt)
             entry.acknowledged |= entry.state == ENDED
 
-    def _on_ack(self, address: Address, index: int, attempt: int) -> None:
+    def _on_ack(self, address: Address, index: int, attempt: Fence) -> None:
         agent = self._hears(address, "ack", (index, attempt))
         if agent is not None and attempt in agent.inbox.get(index, {}):
             agent.inbox[index][attempt].acknowledged = True
 
-    def _report(self, agent: Agent, index: int, attempt: int) -> None:
+    def _report(self, agent: Agent, index: int, attempt: Fence) -> None:
         entry = agent.inbox[index][attempt]
         at = self.now + agent.skew
         if entry.state == ENDED:
-            result = attempt if entry.ok and entry.operator is Operator.RUN else None
-            event: Any = Ended(index, EPOCH, attempt, at, entry.ok, entry.operator, result)
+            result = attempt[1] if entry.ok and entry.operator is Operator.RUN else None
+            event: Any = Ended(index, *attempt, at, entry.ok, entry.operator, result)
             if not entry.acknowledged and not entry.repeats:
                 entry.repeats = True
                 self.at(self.now + 15 + self.delay, "again", agent.address, index, attempt)
         elif entry.state == RUNNING:
-            event = Started(index, EPOCH, attempt, at)
+            event = Started(index, *attempt, at)
             if self.random.random() < 0.1:
-                event = Shown(index, EPOCH, attempt, {"seen": self.random.randrange(3)})
+                event = Shown(index, *attempt, {"seen": self.random.randrange(3)})
         else:
             return
         self.send("report", event, agent.address, (index, attempt))
 
-    def _on_again(self, address: Address, index: int, attempt: int) -> None:
+    def _on_again(self, address: Address, index: int, attempt: Fence) -> None:
         """An outcome is reported until it is acknowledged."""
         agent = self._hears(address, "again", (index, attempt))
         if agent is None:
@@ -456,10 +501,58 @@ class World:
         if not entry.acknowledged:
             self._report(agent, index, attempt)
 
-    def _on_report(self, event: Any, sender: Address, fence: tuple[int, int]) -> None:
+    def _on_report(self, event: Any, sender: Address, fence: tuple[int, Fence]) -> None:
         if not self.queue:
             self.at(self.now + self.random.choice((0, 0, 3)), "home")
         self.queue.append((event, sender, fence))
+
+    # The store goes back
+
+    def _go_back(self) -> None:
+        """The database failed over and lost its last commits; somebody serves it again, in a new epoch."""
+        self.regresses += 1
+        lost = min(self.random.choice((1, 1, 2, 3, 6, 10)), len(self.history) - 1)
+        if lost > 0:
+            del self.history[-lost:]
+            self.dag = self.history[-1]
+        self.epoch += 1
+        old = self.here
+        address = self.random.choice(list(self.agents))
+        if address != old:
+            self._leave(self.agents[old])
+            self.here = address
+        self.queue.clear()
+        self.timers.clear()
+        self.dag = replace(self.dag)
+        while true_state(self.dag) is not State.SUCCEEDED and not self._advance(WentBack(tuple(self.agents))):
+            pass
+        self.at(self.now + self.random.choice((30, 200)), "impatient", self.epoch)
+
+    def _on_impatient(self, epoch: int) -> None:
+        if epoch == self.epoch and self.dag.recalled_at and not self._advance(PatiencePassed()):
+            self.at(self.now + 2, "impatient", epoch)
+
+    def _on_recall(self, address: Address, epoch: int) -> None:
+        """Name the highest attempt of each sub-task, and say everything again."""
+        agent = self._hears(address, "recall", (epoch,))
+        if agent is None or epoch < agent.epoch:
+            return
+        agent.epoch = epoch
+        facts = []
+        for index, entries in agent.inbox.items():
+            for attempt, entry in entries.items():
+                entry.acknowledged = False
+                self._report(agent, index, attempt)
+            if entries:
+                highest = max(entries)
+                entry = entries[highest]
+                result = highest[1] if entry.ok and entry.operator is Operator.RUN else None
+                facts.append(Fact(index, *highest, entry.operator, self.now, entry.state != ENDED, entry.ok, result))
+        self.send("facts", Facts(address, tuple(facts)), epoch)
+
+    def _on_facts(self, event: Facts, epoch: int) -> None:
+        if epoch == self.epoch:
+            self._on_report(event, event.agent, (-1, (0, 0)))
 
     # Fate
 
@@ -475,6 +568,8 @@ class World:
             agent.deaf_until = self.now + random.choice((10, 50, 150))
         elif chance < 0.12 and self.dag.home.kind is HomeKind.CLUSTER:
             self._move_lease(random.choice(list(self.agents)))
+        elif chance < 0.15 and self.goes_back and self.history and true_state(self.dag) is not State.SUCCEEDED:
+            self._go_back()
         state = true_state(self.dag)
         if state is State.FAILED:
             if random.random() < 0.5:
@@ -517,6 +612,13 @@ class World:
         if address == self.here:
             return
         old, self.here = self.agents[self.here], address
+        self._leave(old)
+        self._restart()
+        while true_state(self.dag) is not State.SUCCEEDED and not self._advance(Wake()):
+            pass
+
+    def _leave(self, old: Agent) -> None:
+        """It cannot renew its lease: it interrupts what is bound to it."""
         for index, entries in list(old.inbox.items()):
             for attempt, entry in list(entries.items()):
                 if self._bound(index) and entry.state != ENDED:
@@ -526,9 +628,6 @@ class World:
                         entry.life += 1
                     else:
                         self._end(old, index, attempt, ok=False)
-        self._restart()
-        while true_state(self.dag) is not State.SUCCEEDED and not self._advance(Wake()):
-            pass
 
     # People
 
@@ -574,6 +673,8 @@ class World:
 
     def oracle(self, asked: Any) -> None:
         """A few refusals, said again in other words."""
+        if self.regresses:
+            return
         refused = self.rules.guard(self.dag, asked, now=self.now) is not None
         state = true_state(self.dag)
         dag, flags = self.dag, [node.flags for node in self.dag.plan.nodes]
@@ -628,6 +729,8 @@ class World:
             self.events += 1
             if kind == "fate":
                 self.at(self.now + 10, "fate")
+                if self.dag.recalled:
+                    self._advance(Wake())
                 if true_state(self.dag) is State.SUCCEEDED:
                     quiet += 1
                 else:
@@ -637,7 +740,7 @@ class World:
         self._truth()
 
     def _lead_on(self, forward: bool) -> None:
-        if true_state(self.dag) is State.FAILED:
+        if true_state(self.dag) is State.FAILED and not any(s.unsure for s in self.dag.sub_tasks):
             wishes: list[Any] = [Retry(), Rollback()] if forward else [Rollback(), Retry()]
             nodes = range(len(self.dag.plan.nodes))
             wishes += [Skip(), *(Pass(node=node) for node in nodes), *(Skip(i) for i in range(self.dag.plan.size)), Pass()]
@@ -649,12 +752,14 @@ class World:
 
     def _truth(self) -> None:
         for index, sub_task in enumerate(self.dag.sub_tasks):
-            known = {n: e for a in self.agents.values() for n, e in a.inbox.get(index, {}).items()}
+            known = self._known(index)
             running = [n for n, e in known.items() if e.state == RUNNING]
             require(6, not running, f"attempt {running} of {index} still runs")
-            require(2, max(known, default=0) <= sub_task.attempt, "an agent knows an attempt that its home never made")
+            require(
+                2, max(known, default=(0, 0)) <= self._fence(index) or self.by_word, "an agent knows an attempt that its home never made"
+            )
             if sub_task.state is State.SUCCEEDED and sub_task.operator in (Operator.RUN, Operator.ROLLBACK):
-                entry = known.get(sub_task.attempt)
+                entry = known.get(self._fence(index))
                 truly = entry is not None and entry.ok and entry.operator is sub_task.operator and entry.begins > 0
                 require(4, truly, f"{index} is {sub_task.operator.name} SUCCEEDED, and no agent did it")
                 wanted = sub_task.attempt if sub_task.operator is Operator.RUN else None

@@ -93,6 +93,8 @@ def _pass(dag: Dag, request: Pass, now: int) -> Refused | None:
         return _pass_node(dag, request.node)
     if dag_state(dag) is not State.FAILED:
         return Refused("pass.not_failed", "only a FAILED dag can be passed")
+    if torn(dag):
+        return None  # Whatever the flags: a torn dag whose nodes cannot be undone has no other way on, and a person looked at it.
     return _flagged(dag, "pass", _nodes(dag, lambda sub_task: not sub_task.done), lambda flags: flags.skippable)
 
 

@@ -31,39 +31,28 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from oboe.domain.asks import REQUESTS
 from oboe.domain.errors import Bug
 from oboe.domain.events import (
-    Approve,
-    Cancel,
     Dispatch,
     Effect,
     Ended,
     Event,
-    Extend,
     Fact,
     Facts,
     Interrupt,
     Noted,
-    Pass,
     PatiencePassed,
-    Pause,
     Report,
-    Resume,
-    Retry,
-    Rollback,
-    SetRetries,
     Shown,
-    Signalled,
-    Skip,
     Started,
     StopVerdict,
     Wake,
     WentBack,
 )
 from oboe.domain.guards import guard
-from oboe.domain.model import Approval, Dag, SubTask
-from oboe.domain.model import Pause as Paused
-from oboe.domain.regress import lose_patience, recall, take_in, unwind, wait_for_facts
+from oboe.domain.model import Dag, SubTask
+from oboe.domain.regress import bound_to_maintainer, lose_patience, recall, take_in, unwind, wait_for_facts
 from oboe.domain.state import halted, turn
 from oboe.domain.tally import timer_of
 from oboe.domain.values import Address, HomeKind, Mark, Operator, State, Stopping
@@ -86,7 +75,7 @@ def advance(dag: Dag, events: Sequence[Event], *, now: int, here: Address, epoch
         refusal = guard(dag, events[0], now=now)
         if refusal is not None:
             raise refusal
-        acts_now = _REQUESTS[type(events[0])](work, events[0])
+        acts_now = REQUESTS[type(events[0])](work, events[0])
         if acts_now and work.dag.started_at:
             _wake(work)
         return work.finish()
@@ -96,7 +85,7 @@ def advance(dag: Dag, events: Sequence[Event], *, now: int, here: Address, epoch
             woken = True
         elif isinstance(event, _REPORTS):
             _HEARD[type(event)](work, event)
-            woken |= isinstance(event, WentBack | Facts | PatiencePassed)
+            woken |= work.woken or isinstance(event, WentBack | Facts | PatiencePassed)
         else:
             raise Bug("machine.request_not_alone", f"{type(event).__name__} goes to advance alone")
     if work.settled:
@@ -118,7 +107,10 @@ def _current(work: Work, report: Report) -> SubTask | None:
     sub_task = work.sub_tasks[report.sub_task]
     fence, mine = (report.epoch, report.attempt), (sub_task.epoch, sub_task.attempt)
     if fence > mine and not work.settled:
-        take_in(work, _fact_of(report), sub_task.agent)
+        if isinstance(report, Ended) or not bound_to_maintainer(work.dag, report.sub_task):
+            take_in(work, _fact_of(report), sub_task.agent)
+            if not isinstance(report, Started) and report.additional is not None:
+                work.put(report.sub_task, additional=report.additional)
         return None
     if fence == mine and sub_task.live:
         return sub_task
@@ -130,7 +122,9 @@ def _current(work: Work, report: Report) -> SubTask | None:
 
 
 def _fact_of(report: Report) -> Fact:
-    """A report as a fact. Started and Shown do not say which operator it was: nothing is believed to be done, so RUN is safe."""
+    """A report as a fact.
+
+    Started and Shown do not say which operator it was; nothing is believed to be done, so RUN is safe until Ended says it."""
     ended = isinstance(report, Ended)
     return Fact(
         sub_task=report.sub_task,
@@ -191,6 +185,8 @@ def _facts(work: Work, event: Facts) -> None:
         if fence > mine or (fence == mine and sub_task.unsure):
             take_in(work, fact, event.agent)
         elif fence == mine and fact.running:
+            if sub_task.live and sub_task.operator is not fact.operator:
+                work.put(fact.sub_task, operator=fact.operator)
             _started(work, Started(fact.sub_task, fact.epoch, fact.attempt, fact.at))
         elif fence == mine:
             _ended(work, Ended(fact.sub_task, fact.epoch, fact.attempt, fact.at, fact.ok, fact.operator, fact.result))
@@ -224,7 +220,7 @@ def _wake(work: Work) -> None:
     work.woken = True
     recall(work)
     if work.dag.recalled_at:
-        _set_timer(work)
+        work.set_timer()
         return
     _end_pause(work)
     open_before = [index for index, sub_task in enumerate(work.sub_tasks) if sub_task.live or sub_task.unconfirmed]
@@ -238,7 +234,7 @@ def _wake(work: Work) -> None:
     _let_marks_fall(work)
     for index in open_before:
         _name_again(work, index)
-    _set_timer(work)
+    work.set_timer()
 
 
 def _let_marks_fall(work: Work) -> None:
@@ -282,9 +278,7 @@ def _let_time_pass(work: Work, index: int) -> None:
 
 def _maintainer_gone(work: Work, index: int) -> bool:
     """It was bound to the maintainer, and that is another agent now."""
-    plan = work.dag.plan
-    node = plan.node_of[index]
-    bound = work.dag.home.kind is HomeKind.CLUSTER and plan.nodes[node].agents[index - plan.first[node]] is None
+    bound = work.dag.home.kind is HomeKind.CLUSTER and bound_to_maintainer(work.dag, index)
     return bound and work.sub_tasks[index].agent != work.here
 
 
@@ -307,23 +301,6 @@ def _name_again(work: Work, index: int) -> None:
         work.effects.append(Interrupt(index, sub_task.stopping))
     elif sub_task.live and (index not in work.touched or work.touched[index].attempt == sub_task.attempt):
         work.effects.append(Dispatch(index))
-
-
-def _set_timer(work: Work) -> None:
-    """The exact time of what is due next, now that everything was looked at."""
-    dag, tally = work.dag, work.tally
-    if not isinstance(work.sub_tasks, list):
-        tally = work.tally = tally.copy()
-    tally.timer = 0
-    if dag.recalled_at:
-        return
-    if dag.paused is not None:
-        tally.due(dag.paused.until)
-    elif not dag.started_at:
-        tally.due(dag.not_before)
-    for index, sub_task in enumerate(work.sub_tasks):
-        if sub_task.live or (sub_task.resting and dag.paused is None):
-            tally.due(timer_of(sub_task, dag.plan.nodes[dag.plan.node_of[index]]))
 
 
 # Readying
@@ -404,129 +381,6 @@ def _ready(work: Work, index: int, operator: Operator, mark: Mark) -> None:
     work.effects.append(Dispatch(index))
 
 
-# Requests. Each returns whether it takes effect at once; else the next wake picks the dag up.
-
-
-def _ask(work: Work, **facts: Any) -> None:
-    """An operator on the dag or a node: READY until it is picked up."""
-    work.set(started_at=0, asks=work.dag.asks + 1, **facts)
-
-
-def _cancel(work: Work, request: Cancel) -> bool:
-    if request.sub_task is not None:
-        _stop(work, request.sub_task)
-        return True
-    _ask(work, cancelled=True)
-    for index, sub_task in enumerate(tuple(work.sub_tasks)):
-        if sub_task.live or sub_task.resting:
-            _stop(work, index)
-        elif sub_task.mark is Mark.DUE:
-            work.put(index, mark=Mark.NO)
-    return False
-
-
-def _stop(work: Work, index: int) -> None:
-    """Raises the cause, never moves the grace. What rests has nothing to stop: it is FAILED at once."""
-    sub_task = work.sub_tasks[index]
-    if sub_task.resting:
-        work.put(index, state=State.FAILED, mark=Mark.NO, retry_at=0, stopping=Stopping.ASKED)
-        return
-    work.put(index, stopping=Stopping.ASKED, stopping_at=sub_task.stopping_at or work.now)
-    work.effects.append(Interrupt(index, Stopping.ASKED))
-
-
-def _retry(work: Work, request: Retry) -> bool:
-    if request.sub_task is not None:
-        _mark(work, request.sub_task, asked=1)
-        return True
-    for index, sub_task in enumerate(tuple(work.sub_tasks)):
-        if sub_task.state is State.FAILED:
-            _mark(work, index, asked=1)
-    _ask(work, operator=Operator.RUN, cancelled=False, halt_reason="")
-    return False
-
-
-def _rollback(work: Work, request: Rollback) -> bool:
-    for index, sub_task in enumerate(tuple(work.sub_tasks)):
-        if sub_task.state is State.FAILED:
-            _mark(work, index, asked=0)
-    _ask(work, operator=Operator.ROLLBACK, cancelled=False, halt_reason="", approvals={})
-    return False
-
-
-def _mark(work: Work, index: int, *, asked: int) -> None:
-    work.put(index, mark=Mark.DUE, auto_retries=0, asked_retries=work.sub_tasks[index].asked_retries + asked)
-
-
-def _pass(work: Work, request: Pass) -> bool:
-    if request.sub_task is not None:
-        _take_as(work, request.sub_task, Operator.PASS)
-        return True
-    indices = range(work.dag.plan.size) if request.node is None else work.dag.plan.sub_tasks_of(request.node)
-    for index in indices:
-        if not work.sub_tasks[index].done:
-            _take_as(work, index, Operator.PASS)
-    if request.node is None:
-        work.set(operator=Operator.PASS, cancelled=False, halt_reason="", paused=None, asks=work.dag.asks + 1, ended_at=work.now)
-    else:
-        _ask(work, operator=Operator.RUN, cancelled=False, halt_reason="")
-    return False
-
-
-def _skip(work: Work, request: Skip) -> bool:
-    indices = range(work.dag.plan.size) if request.sub_task is None else (request.sub_task,)
-    for index in indices:
-        if work.sub_tasks[index].broken:
-            _take_as(work, index, Operator.SKIP)
-    work.set(skipped_undo=True)
-    if request.sub_task is None:
-        _ask(work)
-    return request.sub_task is not None
-
-
-def _take_as(work: Work, index: int, operator: Operator) -> None:
-    """SUCCEEDED by a person's word. ``stopping_at`` stays: an end that was never confirmed keeps its Interrupt."""
-    sub_task = work.put(index, state=State.SUCCEEDED, operator=operator, mark=Mark.NO, ended_at=work.now)
-    if sub_task.unconfirmed:
-        work.effects.append(Interrupt(index, sub_task.stopping))
-
-
-def _signalled(work: Work, request: Signalled) -> bool:
-    if work.settled or request.name in work.dag.signals:
-        return False
-    work.set(signals={**work.dag.signals, request.name: request.payload})
-    work.effects.extend(Dispatch(index) for index, sub_task in enumerate(work.sub_tasks) if sub_task.live and not sub_task.stopping)
-    return False
-
-
-def _pause(work: Work, request: Pause) -> bool:
-    work.set(paused=Paused(who=request.who, why=request.why, at=work.now, until=request.until))
-    _set_timer(work)
-    work.woken = True
-    return False
-
-
-def _resume(work: Work, request: Resume) -> bool:
-    work.set(paused=None)
-    return True
-
-
-def _approve(work: Work, request: Approve) -> bool:
-    approval = Approval(who=request.who, why=request.why, at=work.now)
-    work.set(approvals={**work.dag.approvals, request.node: approval})
-    return True
-
-
-def _extend(work: Work, request: Extend) -> bool:
-    work.put(request.sub_task, deadline=request.until)
-    return False
-
-
-def _set_retries(work: Work, request: SetRetries) -> bool:
-    work.put(request.sub_task, retries=request.retries, auto_retries=0)
-    return False
-
-
 _HEARD: Mapping[type, Callable[..., None]] = {
     Started: _started,
     Shown: _shown,
@@ -534,17 +388,4 @@ _HEARD: Mapping[type, Callable[..., None]] = {
     WentBack: wait_for_facts,
     Facts: _facts,
     PatiencePassed: lose_patience,
-}
-_REQUESTS: Mapping[type, Callable[..., bool]] = {
-    Cancel: _cancel,
-    Retry: _retry,
-    Rollback: _rollback,
-    Pass: _pass,
-    Skip: _skip,
-    Signalled: _signalled,
-    Pause: _pause,
-    Resume: _resume,
-    Approve: _approve,
-    Extend: _extend,
-    SetRetries: _set_retries,
 }

@@ -15,12 +15,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from oboe.domain.events import Fact, Interrupt, PatiencePassed, Recall, WentBack
+from oboe.domain.events import Fact, Noted, PatiencePassed, Recall, WentBack
 from oboe.domain.model import Dag
 from oboe.domain.values import Address, HomeKind, Mark, Operator, State, Stopping
 from oboe.domain.work import Work
 
-__all__ = ["lose_patience", "recall", "take_in", "unwind", "wait_for_facts"]
+__all__ = ["bound_to_maintainer", "lose_patience", "recall", "take_in", "unwind", "wait_for_facts"]
 
 _REASON = "the store went back"
 
@@ -62,10 +62,21 @@ def take_in(work: Work, fact: Fact, agent: Address | None) -> None:
         readied_at=at,
         **facts,
     )
-    if fact.running:
-        work.effects.append(Interrupt(fact.sub_task, Stopping.ASKED))
-    if later and not work.dag.halt_reason:
-        work.set(halt_reason=_REASON)
+    work.woken = True
+    if later:
+        _halt(work)
+
+
+def _halt(work: Work) -> None:
+    """As a cancel does: no retry is due any more, and what rests is FAILED. A person decides."""
+    if work.dag.halt_reason:
+        return
+    work.set(halt_reason=_REASON)
+    for index, sub_task in enumerate(tuple(work.sub_tasks)):
+        if sub_task.resting:
+            work.put(index, state=State.FAILED, mark=Mark.NO, retry_at=0, stopping=Stopping.ASKED)
+        elif sub_task.mark is Mark.DUE and not sub_task.live:
+            work.put(index, mark=Mark.NO)
 
 
 def unwind(work: Work, agent: Address) -> None:
@@ -88,11 +99,20 @@ def lose_patience(work: Work, event: PatiencePassed) -> None:
         if silent and not said:
             stop = {"stopping": Stopping.ASKED, "stopping_at": work.now} if sub_task.live else {}
             work.put(index, state=State.FAILED, unsure=True, mark=Mark.NO, retry_at=0, **stop)
-    work.set(recalled_at=0, halt_reason=_REASON)
+            work.effects.append(
+                Noted(index, sub_task.attempt, "sub_task.unsure", "the store went back, and its agent has not said what it did")
+            )
+    work.set(recalled_at=0)
+    _halt(work)
 
 
 def _may_know(dag: Dag, index: int, owner: Address | None, agent: Address) -> bool:
     """It was that agent's; or the maintainer's, and every agent may have been the maintainer."""
+    return owner == agent or bound_to_maintainer(dag, index)
+
+
+def bound_to_maintainer(dag: Dag, index: int) -> bool:
+    """The plan names no agent for it."""
     plan = dag.plan
     node = plan.node_of[index]
-    return owner == agent or plan.nodes[node].agents[index - plan.first[node]] is None
+    return plan.nodes[node].agents[index - plan.first[node]] is None

@@ -56,6 +56,23 @@ class Work:
         self.tally.due(timer_of(after, self.dag.plan.nodes[self.dag.plan.node_of[index]]))
         return after
 
+    def set_timer(self) -> None:
+        """The exact time of what is due next, once everything was looked at."""
+        dag = self.dag
+        if not isinstance(self.sub_tasks, list):
+            self.tally = self.tally.copy()
+        tally = self.tally
+        tally.timer = 0
+        if dag.recalled_at:
+            return
+        if dag.paused is not None:
+            tally.due(dag.paused.until)
+        elif not dag.started_at:
+            tally.due(dag.not_before)
+        for index, sub_task in enumerate(self.sub_tasks):
+            if sub_task.live or (sub_task.resting and dag.paused is None):
+                tally.due(timer_of(sub_task, dag.plan.nodes[dag.plan.node_of[index]]))
+
     def finish(self) -> tuple[Dag, tuple[Effect, ...]]:
         """The value, one version on if it differs from what it was."""
         tally = self.tally
