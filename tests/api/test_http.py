@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
 from dataclasses import replace
 from typing import Any
@@ -295,3 +296,27 @@ def test_a_server_stops_while_a_connection_is_open() -> None:
         connection.getresponse().read()
     assert not serving.alive
     connection.close()
+
+
+def test_a_target_that_refuses_its_password_does_not_look_like_a_refusal_of_the_caller(control: FakeControl, port: int) -> None:
+    """A client takes 10008 for a refusal of its own password."""
+    for name in ("scale_out", "join"):
+        control.raises[name] = Refused("auth.agent_password", "the agent password is wrong")
+        path, body = BODIES[name]
+        received = send(port, "POST", path, body)
+        assert (received.status, received.code, "code" in received.envelope["error"]) == (500, "Agent.RPC.RequestFailed", False)
+
+
+def test_the_interface_describes_every_route(port: int) -> None:
+    from oboe.api.obshell import agents, cluster, tasks
+
+    document = json.loads(send_raw(port, "GET", "/openapi.json").body)
+    shown = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
+    routes = {(route.method, "/api/v1" + route.path.replace(":id", "{id}")) for route in (*agents.ROUTES, *cluster.ROUTES, *tasks.ROUTES)}
+    assert shown == routes
+    names = re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document))
+    assert names
+    assert set(names) <= set(document["components"]["schemas"])
+    operation_ids = [operation["operationId"] for methods in document["paths"].values() for operation in methods.values()]
+    assert len(operation_ids) == len(set(operation_ids))
+    assert list(document["components"]["schemas"]["DagObject"]["properties"])[:4] == ["id", "dag_id", "name", "stage"]

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 
 from oboe.api.obshell.app import PREFIXES, Obshell
+from oboe.api.obshell.openapi import describe
 from oboe.api.own.app import PREFIX as OWN_PREFIX
 from oboe.api.own.app import Own
 from oboe.api.shared.exchange import Answer
@@ -33,6 +34,7 @@ class Api:
         obshell_face = Face(self._obshell.answer, self._obshell.refuse, self._workers)
         self._faces: dict[str, ASGIApp] = dict.fromkeys(PREFIXES, obshell_face)
         self._faces[OWN_PREFIX] = Face(own.answer, own.refuse, self._workers)
+        self._faces["/openapi.json"] = self._describe
         self._faces.update(others)
         self._faces = dict(sorted(self._faces.items(), key=lambda face: -len(face[0])))
 
@@ -45,6 +47,9 @@ class Api:
                 await face(scope, receive, send)
                 return
         await send_answer(_NOT_FOUND, send)
+
+    async def _describe(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await send_answer(Answer(status=200, body=describe(self._obshell.routes)), send)
 
     def answer_forwarded(self, request: ForwardedRequest) -> ForwardedAnswer:
         """The MASTER's side of ``http.forward``: a FOLLOWER's caller, verified and answered here."""

@@ -11,7 +11,7 @@ import binascii
 import json
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, cast
 
@@ -66,7 +66,7 @@ class SealedRequest:
 
     header: str
     body: bytes
-    keys: bytes
+    keys: bytes = field(repr=False)
     """AES key ‖ IV, for the few answers that come encrypted."""
 
 
@@ -78,7 +78,7 @@ class RequestHeader:
     expires: str
     """Decimal Unix seconds, unchecked."""
     uri: str
-    keys: bytes
+    keys: bytes = field(repr=False)
     session_id: Secret
     sso_token: Secret
 

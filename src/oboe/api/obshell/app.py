@@ -58,17 +58,15 @@ class Obshell:
             return self._not_routed(request)
         route, values = found
         call = _call(self._control, self._door, request, values)
-        call.lookup.update(route.lookup)
         try:
             if not route.public:
                 admitted = self._door.admit(request, _rule(route, values))
                 if admitted.forward is not None:
                     return self._forward(request, admitted)
                 _take(call, admitted, request.body)
-            data = route.handler(call)
         except OboeError as error:
-            return self._refused(request, call, error)
-        return _answered(request, call, data)
+            return _refused(request, call, error, guessing=error.code in _GUESSES)
+        return _handled(request, call, route)
 
     def answer_forwarded(self, forwarded: ForwardedRequest, *, received_at: float, started: float) -> ForwardedAnswer:
         """As the MASTER: a request that a FOLLOWER has opened and passed on; its password is verified here."""
@@ -102,15 +100,12 @@ class Obshell:
             return self._not_routed(request)
         route, values = found
         call = _call(self._control, self._door, request, values)
-        call.lookup.update(route.lookup)
         call.forwarded_by = forwarded.from_agent
-        call.body = forwarded.body
         try:
             self._door.check_password(forwarded.header, forwarded.password)
-            data = route.handler(call)
         except OboeError as error:
-            return self._refused(request, call, error)
-        return _answered(request, call, data)
+            return _refused(request, call, error)
+        return _handled(request, call, route)
 
     def _forward(self, request: Request, admitted: Admitted) -> Answer:
         header = admitted.header
@@ -137,19 +132,29 @@ class Obshell:
         body = wrap(NO_DATA, trace_id=_trace_id(request), started=request.started, error=error)
         return Answer(status=error.status, body=body)
 
-    def _refused(self, request: Request, call: Call, error: OboeError) -> Answer:
-        wire = translate(error, call.lookup)
-        unopened = error.code == "secrecy.undecipherable"
-        if wire.status >= 500 and not isinstance(error, (Refused, Unreachable)):
-            _LOG.warning("%s %s: %s: %s", request.method, request.path, error.code, error)
-        trace_id = "" if unopened else _trace_id(request)
-        return Answer(
-            status=wire.status,
-            body=wrap(call.data_on_error, trace_id=trace_id, started=request.started, error=wire),
-            content_type=_JSON_UTF8 if unopened else JSON,
-            headers=tuple(call.headers),
-            guessing=error.code in _GUESSES,
-        )
+
+def _handled(request: Request, call: Call, route: Route) -> Answer:
+    call.lookup.update(route.lookup)
+    try:
+        data = route.handler(call)
+    except OboeError as error:
+        return _refused(request, call, error)
+    return _answered(request, call, data)
+
+
+def _refused(request: Request, call: Call, error: OboeError, *, guessing: bool = False) -> Answer:
+    wire = translate(error, call.lookup)
+    unopened = error.code == "secrecy.undecipherable"
+    if wire.status >= 500 and not isinstance(error, (Refused, Unreachable)):
+        _LOG.warning("%s %s: %s: %s", request.method, request.path, error.code, error)
+    trace_id = "" if unopened else _trace_id(request)
+    return Answer(
+        status=wire.status,
+        body=wrap(call.data_on_error, trace_id=trace_id, started=request.started, error=wire),
+        content_type=_JSON_UTF8 if unopened else JSON,
+        headers=tuple(call.headers),
+        guessing=guessing,
+    )
 
 
 def _call(control: Control, door: Door, request: Request, values: Mapping[str, str]) -> Call:

@@ -161,7 +161,12 @@ def _root_password(call: Call, text: str) -> Secret:
 
 
 _DRY = ("dry_run",)
-_CLUSTER_LOCK = {"maintenance.held": "maintenance.cluster_held"}
+_OF_THE_TARGET = {
+    "maintenance.held": "maintenance.cluster_held",
+    "agent.unreachable": "agent.unavailable",
+    "auth.agent_password": "agent.unavailable",
+}
+"""The agent to be added does not answer, or refuses the password that was given for it: no reason for the caller to log in again."""
 
 ROUTES = (
     Route(method="POST", path="/observer/config", handler=configure_observer, body=ObserverConfig, answers=DagObject, query=_DRY),
@@ -169,7 +174,7 @@ ROUTES = (
     Route(method="POST", path="/obcluster/config", handler=configure_cluster, body=ClusterConfig, answers=DagObject, query=_DRY),
     Route(method="PUT", path="/obcluster/config", handler=configure_cluster, body=ClusterConfig, answers=DagObject, query=_DRY),
     Route(method="POST", path="/ob/init", handler=init, body=Init, answers=DagObject, query=_DRY),
-    Route(method="POST", path="/ob/scale_out", handler=scale_out, body=ScaleOut, answers=DagObject, query=_DRY, lookup=_CLUSTER_LOCK),
+    Route(method="POST", path="/ob/scale_out", handler=scale_out, body=ScaleOut, answers=DagObject, query=_DRY, lookup=_OF_THE_TARGET),
     Route(method="GET", path="/ob/info", handler=get_cluster, answers=ClusterInfo),
     Route(method="GET", path="/ob/agents", handler=get_agents, answers=list[AgentAddress]),
     Route(method="GET", path="/observer/info", handler=get_observer, answers=ObserverInfo),

@@ -39,10 +39,10 @@ class Call:
     door: Door
     path_values: Mapping[str, str]
     query: Mapping[str, Sequence[str]]
-    body: bytes
+    body: bytes = field(repr=False)
     caller: Caller
     received_at: float
-    keys: bytes = b""
+    keys: bytes = field(default=b"", repr=False)
     """AES key ‖ IV of the request, for the few answers that are encrypted."""
     session_id: Secret = field(default_factory=lambda: Secret(""))
     sso_token: Secret = field(default_factory=lambda: Secret(""))
