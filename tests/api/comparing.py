@@ -6,13 +6,17 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from oboe.api.shared.envelope import wire_time
+
 __all__ = ["exempt", "normal"]
 
+_NEVER = ("0001-01-01T00:00:00", "1970-01-01T00:00:00")
+"""The double behind the recordings shows the year 1 for dags of the cluster."""
 _TIMES = ("start_time", "end_time", "create_time", "update_time")
 
 
 def normal(value: Any, key: str = "") -> str:
-    """As JSON text, members in order, times masked."""
+    """As JSON text, members in order, times masked but for those that stand for "not yet"."""
     return json.dumps(_masked(value, key), ensure_ascii=False)
 
 
@@ -21,7 +25,9 @@ def _masked(value: Any, key: str) -> Any:
         return {name: _masked(each, name) for name, each in value.items()}
     if isinstance(value, list):
         return [_masked(each, "") for each in value]
-    return "~" if key in _TIMES else value
+    if key in _TIMES:
+        return "never" if value.startswith(_NEVER) or value == wire_time(0) else "~"
+    return value
 
 
 def exempt(dag: Mapping[str, Any]) -> str:
