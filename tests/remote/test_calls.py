@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from oboe.domain.errors import Bug, OboeError, Refused, Stale, StepFailed, TryAgain, Unreachable
 from oboe.domain.values import Address
@@ -19,7 +21,7 @@ from oboe.remote import client as client_module
 from oboe.remote import server as server_module
 from oboe.remote.authority import Authority
 from oboe.remote.client import Peers
-from oboe.remote.tls import server_context
+from oboe.remote.tls import Credentials, server_context
 from tests.remote.agents import Agent, Echo, cluster, credentials
 
 
@@ -97,6 +99,17 @@ def test_an_agent_that_answers_on_the_port_of_another_is_not_taken_for_it(agents
         peers.call(three.address, "echo", Echo("x"), Echo)
 
 
+def test_a_listener_whose_certificate_is_for_another_ip_is_refused(agents: list[Agent], authority: Authority) -> None:
+    one, two, _ = agents
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
+    certificate = authority._issue(str(two.address), key.public_key(), ("127.0.0.9",))
+    text = certificate.public_bytes(serialization.Encoding.PEM).decode()
+    two.server.reload(Credentials(authority.certificate_pem, text, Secret(pem)))
+    with pytest.raises(Unreachable, match="IP address mismatch"):
+        one.echo(two.address)
+
+
 def test_a_databases_certificate_is_no_agents(agents: list[Agent], authority: Authority) -> None:
     one, two, _ = agents
     issued = authority.database_certificate("127.0.0.1")
@@ -145,6 +158,18 @@ def test_asking_all_is_bounded_by_one_deadline_and_keeps_the_answers(agents: lis
     assert time.monotonic() - began < 2
     assert answers[two.address] == answers[three.address] == Echo("x", str(one.address))
     assert {kind.__name__ for kind in (type(answers[hung[0]]), type(answers[dead]))} == {"Unreachable"}
+
+
+def test_asking_all_is_bounded_though_this_agent_itself_hangs(agents: list[Agent]) -> None:
+    one, two, _ = agents
+    release = threading.Event()
+    for agent, seconds in ((one, 10), (two, 0)):
+        agent.server.on("wait", Echo, lambda caller, request, seconds=seconds: Echo(str(release.wait(seconds))))
+    began = time.monotonic()
+    answers = one.peers.call_all([one.address, two.address], "wait", Echo("x"), Echo, timeout=0.5)
+    assert time.monotonic() - began < 2
+    release.set()
+    assert (type(answers[one.address]), answers[two.address]) == (Unreachable, Echo("False"))
 
 
 @pytest.mark.parametrize(
@@ -210,7 +235,10 @@ def test_connections_are_kept_and_a_restarted_listener_is_found_again(agents: li
     kept = [connection for idle in one.peers._idle.values() for connection in idle]
     one.echo(two.address)
     assert [connection for idle in one.peers._idle.values() for connection in idle] == kept
+    began = time.monotonic()
     two.server.stop()
+    assert time.monotonic() - began < server_module.GRACE_SECONDS, "an idle connection held the listener up"
+    assert not kept[0].usable()
     with pytest.raises(Unreachable):
         one.echo(two.address)
     again = server_module.RpcServer(two.address, two.server.verbs, port=two.server.port, allowed=lambda caller: True)
@@ -219,6 +247,15 @@ def test_connections_are_kept_and_a_restarted_listener_is_found_again(agents: li
         assert one.echo(two.address).text == "hello"
     finally:
         again.stop()
+
+
+def test_a_kept_connection_that_is_closed_under_a_call_is_replaced(agents: list[Agent], monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two, _ = agents
+    one.echo(two.address)
+    two.server.reload(None)
+    two.server.reload(two.credentials)
+    monkeypatch.setattr(client_module._Connection, "usable", lambda connection: True)
+    assert one.echo(two.address).text == "hello"
 
 
 def test_new_credentials_take_over_while_a_call_is_under_way(agents: list[Agent]) -> None:

@@ -94,6 +94,7 @@ def test_a_report_that_nobody_takes_stays_with_its_agent(agents: list[tuple[Agen
     courier = _courier(one, two.address if known else None)
     engine.verdict = Verdict.NOT_MINE
     assert courier.report(CLUSTER, two.address, sample(Report)) is Verdict.NOT_MINE
+    assert len(engine.heard) == 1
     two.server.stop()
     with pytest.raises(Unreachable, match=str(two.address)):
         courier.report(CLUSTER, two.address, sample(Report))

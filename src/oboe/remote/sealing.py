@@ -114,10 +114,11 @@ class Opener:
     def open(self, target: str, header: str, seal: str, body: bytes, *, shared: Secret | None = None) -> tuple[Opened, int]:
         """The request, and when it expires (Unix seconds, for `admit`). `Refused` ``secrecy.undecipherable``: it is not whole."""
         said = secrecy.open_header(secrecy.load_private_key(self._private_key()), header)
+        # The seal covers the target, so what the header says of it (`uri`) adds nothing.
         derived = _derive(said.keys, shared) if len(said.keys) == _KEYS_BYTES else None
         expected = _request_seal(derived, target, header, body) if derived else ""
         whole = derived is not None and hmac.compare_digest(expected.encode(), seal.encode())
-        if derived is None or not whole or said.uri != target or not (said.expires.isascii() and said.expires.isdigit()):
+        if derived is None or not whole or not (said.expires.isascii() and said.expires.isdigit()):
             raise Refused("secrecy.undecipherable", "it cannot be decrypted", hint="fetch the public key again: GET /api/v1/secret")
         return Opened(said.password, secrecy.open_body(said.keys, body), derived, seal), int(said.expires)
 
