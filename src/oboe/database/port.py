@@ -163,3 +163,9 @@ class Driver(Protocol):
 
     def replication(self, connection: Connection[Any]) -> Observation:
         """Role, status, source and positions of the server at the other end."""
+
+    def clone_obstacle(self, connection: Connection[Any]) -> str:
+        """What a clone of the server at the other end must still wait for; empty: nothing."""
+
+    def hasten_clone(self, connection: Connection[Any]) -> None:
+        """Ask that server for what would end the wait sooner; again, every few seconds, is fine."""

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import pymysql
+
 from oboe.database.port import Driver, Instance, Observation
 from oboe.domain.errors import OboeError, Refused, Unreachable
 from oboe.domain.values import Address, Identity
@@ -97,15 +99,31 @@ class ClusterLink:
         self.trouble = "; ".join(answers) or "no database is known"
         raise Unreachable("cluster.no_primary", f"no primary: {self.trouble}", hint="start the primary, or fail over to a standby")
 
-    def primary_age(self) -> float:
-        """Seconds since the primary began to serve; 0 when it does not answer."""
+    def clone_obstacle(self, *, hasten: bool = False) -> str:
+        """What a clone of the primary must still wait for; empty: nothing. ``hasten`` also asks the primary to get there sooner."""
         try:
             primary = self.primary()
             connection = self._dial(primary.ip, primary.mysql_port)
-        except OboeError:
-            return 0.0
+        except OboeError as error:
+            return f"the primary: {error.message}"
         try:
-            return self._driver.replication(connection).age_seconds
+            obstacle = self._driver.clone_obstacle(connection)
+            if obstacle and hasten:
+                self._driver.hasten_clone(connection)
+            return obstacle
+        finally:
+            connection.close()
+
+    def reads_at(self, ip: str, mysql_port: int) -> bool:
+        """Whether that database shows the cluster's tables."""
+        connection = self._dial(ip, mysql_port, database=STORE_DATABASE)
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SET ob_query_timeout = 1500000")
+                cursor.execute("SELECT COUNT(*) FROM member")
+                return bool(cursor.fetchone())
+        except pymysql.err.Error:
+            return False
         finally:
             connection.close()
 

@@ -128,6 +128,12 @@ class SeekdbDriver:
     def replication(self, connection: Connection[Any]) -> Observation:
         return statements.standing(connection)
 
+    def clone_obstacle(self, connection: Connection[Any]) -> str:
+        return statements.clone_obstacle(connection)
+
+    def hasten_clone(self, connection: Connection[Any]) -> None:
+        statements.minor_freeze(connection)
+
     # Connections
 
     def connect(self, instance: Instance, *, user: str, password: Secret, timeout: float = 5.0, database: str = "") -> Connection[Any]:

@@ -29,7 +29,7 @@ _LOOK_SECONDS = 0.05
 _PRIMARY_SECONDS = 120.0
 _RECOVERY_SECONDS = 600.0
 _CLONE_SECONDS = 1800.0
-_STUCK_SECONDS = 30.0
+_STUCK_SECONDS = 45.0
 """A clone that writes nothing for so long hangs: it met a primary that was too young, and never wakes up."""
 _PAUSE_SECONDS = 2.0
 _GRACEFUL_SECONDS = 15.0

@@ -11,14 +11,31 @@ from oboe.database.port import DatabaseState, Observation
 from oboe.database.seekdb.connecting import translated
 from oboe.kit.secret import Secret
 
-__all__ = ["create_reader", "create_store", "drop_store", "drop_user", "invite", "look", "set_password", "standing"]
+__all__ = [
+    "clone_obstacle",
+    "create_reader",
+    "create_store",
+    "drop_store",
+    "drop_user",
+    "invite",
+    "look",
+    "minor_freeze",
+    "set_password",
+    "standing",
+]
 
 # START_SERVICE_TIME is in microseconds, 0 until it serves; the age is by the server's own clock.
 _STANDING = """
 SELECT role, switchover_status, log_restore_source, sync_scn, readable_scn, start_service_time,
        CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED), VERSION()
   FROM oceanbase.__all_virtual_server_stat"""
+# A schema version is the microsecond in which the newest table was made; a checkpoint's position is in nanoseconds.
+_CHECKPOINT_BEHIND = """
+SELECT (SELECT MAX(schema_version) FROM oceanbase.__all_table_history)
+     - (SELECT MIN(checkpoint_scn) FROM oceanbase.__all_virtual_ls_info) / 1000"""
 STORE_DATABASE = "oboe"
+PRIMARY_AGE_SECONDS = 10.0
+"""A clone of a younger primary mostly fails, and its directory never recovers (measured)."""
 
 
 def look(connection: Connection[Any]) -> None:
@@ -44,6 +61,25 @@ def standing(connection: Connection[Any]) -> Observation:
         age_seconds=max(0.0, (int(now) - int(began)) / 1e6) if began else 0.0,
         version=str(version).rpartition("seekdb-v")[2],
     )
+
+
+def clone_obstacle(connection: Connection[Any]) -> str:
+    """Why a clone made of this server now would not be whole; empty when it would.
+
+    Measured: a table that is newer than the primary's checkpoint when the clone begins can never be read on the clone (4012, -6231)."""
+    age = standing(connection).age_seconds
+    if age < PRIMARY_AGE_SECONDS:
+        return f"primary age ≥ {PRIMARY_AGE_SECONDS:.0f} s, now {age:.1f}"
+    with translated("the other end"), connection.cursor() as cursor:
+        cursor.execute(_CHECKPOINT_BEHIND)
+        row = cursor.fetchone()
+    behind = float(row[0] or 0) / 1e6 if row else 0.0
+    return f"the primary's checkpoint to pass its newest table, {behind:.1f} s behind it" if behind >= 0 else ""
+
+
+def minor_freeze(connection: Connection[Any]) -> None:
+    """Asks for a checkpoint; it comes some seconds later."""
+    _run(connection, ("ALTER SYSTEM MINOR FREEZE", ()))
 
 
 def invite(connection: Connection[Any], addresses: Sequence[str]) -> None:

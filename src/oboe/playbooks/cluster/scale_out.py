@@ -6,6 +6,7 @@ Kept by the cluster, carried out on its maintainer. The joining agent's half is 
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from typing import Any
 
@@ -26,7 +27,6 @@ from oboe.playbooks.agent.local_scale_out import LocalScaleOutParams
 from oboe.playbooks.agent.observer import DestroyParams, WorkdirParams
 from oboe.playbooks.agent.remove import ToSingleParams
 from oboe.playbooks.agent.sync_from_cluster import SyncParams
-from oboe.playbooks.cluster.init import PRIMARY_AGE_SECONDS
 from oboe.playbooks.leading import child_from, child_id, copy_lines, follow_node, lead_to_end, undo_child
 from oboe.remote.authority import Authority
 from oboe.remote.client import Peers
@@ -138,7 +138,7 @@ class WaitStart(_ScaleOutStep):
         twin, link = _twin(run), run.use(ClusterLink)
         agents = [member.address.ip for member in link.members()] + [_instance(run).ip]
         run.use(Peers).call(link.primary().agent, "database.invite", Invite(sorted(set(agents))), Nothing, timeout=10)
-        self._wait_for_age(run, link)
+        self._wait_until_clonable(run, link)
         run.tell(twin, "start")
         run.log("retry stage: 4 successfully")
         status = follow_node(run, twin, "Start observer", timeout=1200, retry=run.attempt > 1)
@@ -148,17 +148,19 @@ class WaitStart(_ScaleOutStep):
     def rollback(self, run: Run) -> None:
         """The twin is undone as a whole."""
 
-    def _wait_for_age(self, run: Run, link: ClusterLink) -> None:
-        age = link.primary_age()
-        if age >= PRIMARY_AGE_SECONDS:
+    def _wait_until_clonable(self, run: Run, link: ClusterLink) -> None:
+        """A clone made too early would never be whole. The log says what is waited for; the primary is asked to hurry."""
+        seen = [link.clone_obstacle(hasten=True)]
+        if not seen[0]:
             return
-        run.log(f"the primary is {age:.1f} s old; a clone waits until it is {PRIMARY_AGE_SECONDS:.0f} s old")
-        run.wait_until(
-            lambda: link.primary_age() >= PRIMARY_AGE_SECONDS,
-            why=lambda: f"primary age ≥ {PRIMARY_AGE_SECONDS:.0f} s, now {link.primary_age():.1f}",
-            timeout=60,
-            every=0.25,
-        )
+        run.log(f"a clone waits for {seen[0]}")
+        looks = itertools.count(1)
+
+        def clonable() -> bool:
+            seen[0] = link.clone_obstacle(hasten=next(looks) % 10 == 0)
+            return not seen[0]
+
+        run.wait_until(clonable, why=lambda: seen[0], timeout=120, every=0.25)
 
 
 class PreviousCheck(_ScaleOutStep):
@@ -173,6 +175,12 @@ class PreviousCheck(_ScaleOutStep):
         seen = link.replication_of(instance.ip, instance.mysql_port)
         if seen.role != "STANDBY" or seen.status != "NORMAL":
             raise StepFailed("standby.not_normal", f"the new database is {seen.role or 'silent'} {seen.status}, not STANDBY NORMAL")
+        run.wait_until(
+            lambda: link.reads_at(instance.ip, instance.mysql_port),
+            why="the new database to show the cluster's tables (a clone that never does must be made again: ROLLBACK)",
+            timeout=60,
+            every=0.25,
+        )
         primary = link.primary()
         if seen.source and seen.source != f"{primary.ip}:{primary.rpc_port}":
             raise StepFailed("primary.changed", f"the new database follows {seen.source}, the primary is {primary.ip}:{primary.rpc_port}")
