@@ -251,7 +251,7 @@ def run(*, home: Path, ip: str, port: int, rpc_port: int | None, driver: str, pl
         home=home,
         address=Address(ip, port),
         rpc_port=rpc,
-        driver=_driver(driver),
+        driver=_driver(driver, home),
         settings=settings,
         playbook_directories=tuple(playbooks),
     )
@@ -275,11 +275,11 @@ class _Names:
         return encode(home, number)
 
 
-def _driver(name: str) -> Driver:
+def _driver(name: str, home: Path) -> Driver:
     if name == "fake":
         from oboe.database.fake import FakeDriver
 
-        return FakeDriver()
+        return FakeDriver(Path(os.environ.get("OBOE_FAKE_DIRECTORY") or home / "fake"))
     from oboe.database.seekdb import SeekdbDriver
 
     return SeekdbDriver()

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from oboe.membership.enlisting import Enlisting, PublicInfo
-
 from oboe.control.port import Caller
 from oboe.control.starting import Starter
 from oboe.control.views import Preview
@@ -15,6 +13,7 @@ from oboe.domain.errors import Refused
 from oboe.domain.model import Dag
 from oboe.domain.values import Address, Identity
 from oboe.kit.secret import Secret
+from oboe.membership.enlisting import Enlisting, PublicInfo
 from oboe.membership.link import ClusterLink
 from oboe.membership.local import CONFIG_SCOPES, LocalAgent
 from oboe.playbooks.agent.join import JoinSelfParams, JoinToMasterParams

@@ -157,6 +157,13 @@ class FakeDriver:
             raise Unreachable("database.unreachable", "the other end is gone")
         return _observation(known)
 
+    def clone_obstacle(self, connection: Connection[Any]) -> str:
+        self._called("clone_obstacle")
+        return ""
+
+    def hasten_clone(self, connection: Connection[Any]) -> None:
+        self._called("hasten_clone")
+
     # Connections
 
     def connect(self, instance: Instance, *, user: str, password: Secret, timeout: float = 5.0, database: str = "") -> Connection[Any]:

@@ -10,7 +10,7 @@ from oboe.domain.values import Identity
 from oboe.kit.secret import Secret
 from oboe.membership.local import LocalAgent
 from oboe.membership.member import member_from_row, member_row
-from oboe.remote.authority import Authority, make_request
+from oboe.remote.authority import Authority, check_certificate, make_request
 from oboe.remote.handshake import Acceptance, Dismissal, JoinAnswer, JoinRequest, LeaveRequest, Offer, OfferRequest
 
 __all__ = ["Handshakes"]
@@ -75,6 +75,7 @@ class Handshakes:
     def accept(self, request: Acceptance) -> None:
         self._require_free()
         key = self._secret("offered_key")
+        check_certificate(request.certificate, key, request.authority_certificate, address=self._local.address)
         self._local.replace_members([member_from_row(row) for row in request.members])
         self._local.remember(
             authority_certificate=request.authority_certificate,

@@ -11,7 +11,7 @@ from oboe.domain.values import Address, HomeKind, Identity, MaintenanceKind
 from oboe.kit import Run, Secret, Sketch, Step, playbook
 from oboe.membership.local import LocalAgent
 from oboe.membership.member import member_from_row, member_row
-from oboe.remote.authority import Authority, make_request
+from oboe.remote.authority import Authority, check_certificate, make_request
 from oboe.remote.handshake import Joiner, JoinRequest
 
 __all__ = ["JoinSelfParams", "JoinToMasterParams", "join_self", "join_to_master"]
@@ -79,6 +79,7 @@ class AskMaster(Step):
         run.log("send join rpc to master")
         asked = JoinRequest(member_row(local.as_member()), request, params.zone)
         answer = run.use(Joiner).join(master, asked, params.master_password)
+        check_certificate(answer.certificate, key, answer.authority_certificate, address=local.address)
         members = [member_from_row(row) for row in answer.members]
         local.remember(
             pending={

@@ -30,7 +30,7 @@ class Lease:
         self._database = Mysql.of(source)
 
     def take(self, agent: Address, ttl: float, *, epoch_min: int = 0) -> int | None:
-        """The epoch held, if the lease was free, expired, or this agent's already (then the epoch stays); None while another has it.
+        """The epoch held (the first one leaves the ids dense from 1), if the lease was free, expired, or this agent's already (then the epoch stays); None while another has it.
 
         ``epoch_min`` is what the members know of the last epoch: a store that went back must not give it again."""
 
@@ -41,7 +41,7 @@ class Lease:
                 return None
             taken = max(epoch if mine else epoch + 1, epoch_min)
             session.run(_TAKE, (agent.ip, agent.port, taken, int(ttl * 1e6)))
-            if taken != epoch:
+            if epoch and taken != epoch:
                 session.run(ADD_TO_COUNTERS, (ID_JUMP,))
             return int(taken)
 
