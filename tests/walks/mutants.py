@@ -55,7 +55,7 @@ def try_mutant(mutant: Mutant, *, events_max: int, seed: int = 0, events: int = 
 MUTANTS = (
     Mutant("machine", "a report of another attempt is heard", "if fence == mine and sub_task.live:", "if sub_task.live:"),
     Mutant("machine", "an ended attempt is heard again", "if fence == mine and sub_task.live:", "if fence == mine:"),
-    Mutant("machine", "stale reports get no verdict", "    if fence < mine or (fence", "    if (fence"),
+    Mutant("machine", "stale reports get no verdict", "    if fence < mine or (fence > mine", "    if (fence > mine"),
     Mutant("machine", "a late end does not close the interrupt", "work.put(report.sub_task, stopping_at=0)", "pass"),
     Mutant("machine", "a settled dag still listens", "sub_task.unconfirmed and not work.settled:", "sub_task.unconfirmed:"),
     Mutant("machine", "Started is not believed", "if sub_task is not None and sub_task.state is State.READY:", "if False:"),
@@ -160,7 +160,7 @@ MUTANTS = (
         "        _ready_those(work, node, (index,))\n",
         "",
     ),
-    Mutant("machine", "reports look back", "(work.tally.not_undone if back else work.tally.not_done)[node]", "work.tally.not_done[node]"),
+    Mutant("machine", "reports look back", "work.tally.not_undone if back else work.tally.not_done\n", "work.tally.not_done\n"),
     Mutant("machine", "nobody waits for a turn", "or dag.recalled_at or not turn(dag, work.tally, node):", "or dag.recalled_at:"),
     Mutant(
         "machine",

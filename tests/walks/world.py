@@ -305,7 +305,12 @@ class World:
         require(9, self.dag.version >= version, "the version fell")
         for event, sender, (index, attempt) in batch:
             sub_task = self.dag.sub_tasks[index]
-            if attempt < self._fence(index) or (attempt == self._fence(index) and sub_task.unconfirmed):
+            settled = true_state(self.dag) is State.SUCCEEDED
+            if (
+                attempt < self._fence(index)
+                or (settled and attempt > self._fence(index))
+                or (attempt == self._fence(index) and sub_task.unconfirmed)
+            ):
                 self.send("stop", sender, index, attempt)
             if isinstance(event, Ended):
                 self.send("ack", sender, index, attempt)

@@ -110,7 +110,7 @@ def _skip(work: Work, request: Skip) -> bool:
 
 def _take_as(work: Work, index: int, operator: Operator) -> None:
     """SUCCEEDED by a person's word. ``stopping_at`` stays: an end that was never confirmed keeps its Interrupt."""
-    sub_task = work.put(index, state=State.SUCCEEDED, operator=operator, mark=Mark.NO, ended_at=work.now)
+    sub_task = work.put(index, state=State.SUCCEEDED, operator=operator, mark=Mark.NO, unsure=False, ended_at=work.now)
     if sub_task.unconfirmed:
         work.effects.append(Interrupt(index, sub_task.stopping))
 

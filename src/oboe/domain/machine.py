@@ -114,7 +114,7 @@ def _current(work: Work, report: Report) -> SubTask | None:
         return None
     if fence == mine and sub_task.live:
         return sub_task
-    if fence < mine or (fence == mine and sub_task.unconfirmed and not isinstance(report, Ended)):
+    if fence < mine or (fence > mine and work.settled) or (fence == mine and sub_task.unconfirmed and not isinstance(report, Ended)):
         work.effects.append(StopVerdict(report.sub_task, report.epoch, report.attempt))
     elif fence == mine and sub_task.unconfirmed and not work.settled:
         work.put(report.sub_task, stopping_at=0)
@@ -310,12 +310,20 @@ def _ready_neighbours(work: Work) -> None:
     """What the reports of this call may have let begin: the second half of a retry, and the nodes next to those touched."""
     plan = work.dag.plan
     back = work.dag.operator is Operator.ROLLBACK
-    onward: dict[int, None] = {}
+    left = work.tally.not_undone if back else work.tally.not_done
+    over: list[int] = []
     for index in tuple(work.touched):
         node = plan.node_of[index]
         _ready_those(work, node, (index,))
-        if not (work.tally.not_undone if back else work.tally.not_done)[node]:
-            onward.update(dict.fromkeys(plan.nodes[node].upstream if back else plan.downstream[node]))
+        if not left[node]:
+            over.append(node)
+    onward: dict[int, None] = {}
+    for node in over:
+        for neighbour in plan.nodes[node].upstream if back else plan.downstream[node]:
+            if neighbour not in onward:
+                onward[neighbour] = None
+                if not left[neighbour]:  # Passed before its turn: what waits for this one stands beyond it.
+                    over.append(neighbour)
     for node in onward:
         _ready_those(work, node, plan.sub_tasks_of(node))
     _let_marks_fall(work)
