@@ -45,7 +45,10 @@ def _run(world: World, *, keep: bool) -> int:
         _tell(world, keep=keep)
         kept, code = keep, 0
     except DemoError as error:
-        print(f"demo: {error}\n  what the agents wrote is in {world.root}/agent*/log", file=sys.stderr)
+        kept = keep
+        print(f"\ndemo: {error}\n  what the agents wrote is in {world.root}/agent*/log", file=sys.stderr)
+        if keep:
+            print("  it stays up as it is, to be looked at; `make demo-stop` takes it down", file=sys.stderr)
     except KeyboardInterrupt:
         print("\ndemo: interrupted", file=sys.stderr)
         code = 130
@@ -63,6 +66,8 @@ def _tell(world: World, *, keep: bool) -> None:
     world.start_agents(3)
     print(f"  … {time.monotonic() - began:.1f} s", flush=True)
     story = Story(world)
+    if keep:
+        world.describe(password=story.password, databases=[])
     try:
         story.tell()
         print("\nWhat the vendor's SDK (obshell, from PyPI) reads back", flush=True)

@@ -141,6 +141,32 @@ def test_lines_tell_a_log_line_and_a_reason_once() -> None:
     ]
 
 
+def two(state: str, operator: str, first: tuple[str, str], second: tuple[str, str], logs: list[str]) -> Look:
+    """A look at a dag of two nodes, each a state and an operator; the second one logged."""
+    made = dag(state, logs=logs)
+    (node,) = made["nodes"]
+    sub_tasks = node["sub_tasks"]
+    nodes = [
+        node | {"id": "1", "name": "one", "state": first[0], "operator": first[1], "sub_tasks": []},
+        node | {"id": "2", "name": "two", "state": second[0], "operator": second[1], "sub_tasks": sub_tasks},
+    ]
+    return Look(read_dag(made | {"operator": operator, "nodes": nodes}), 0.0)
+
+
+def test_after_an_operator_only_what_is_new_is_told_and_an_undo_from_the_end() -> None:
+    told: list[str] = []
+    lines = Lines(told.append, history=False)
+    lines.show(two("RUNNING", "ROLLBACK", ("PENDING", "ROLLBACK"), ("PENDING", "ROLLBACK"), ["done"]))
+    lines.show(two("SUCCEED", "ROLLBACK", ("SUCCEED", "ROLLBACK"), ("SUCCEED", "ROLLBACK"), ["done", "undone"]))
+    assert [" ".join(line.split("s  ", 1)[1].split()) for line in told] == [
+        "Cluster scale out 11 2 stages",
+        "│ undone",
+        "↩ 2/2 two 127.0.0.1:2886",
+        "↩ 1/2 one",
+        "↩ Cluster scale out: rolled back",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [

@@ -8,9 +8,25 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-__all__ = ["FAILED", "FINISHED", "READY", "RUNNING", "SUCCEED", "DagShown", "NodeShown", "SubTaskShown", "read_dag", "seconds_of"]
+__all__ = [
+    "CANCEL",
+    "FAILED",
+    "FINISHED",
+    "PASS",
+    "PENDING",
+    "READY",
+    "ROLLBACK",
+    "RUNNING",
+    "SUCCEED",
+    "DagShown",
+    "NodeShown",
+    "SubTaskShown",
+    "read_dag",
+    "seconds_of",
+]
 
-READY, RUNNING, FAILED, SUCCEED = "READY", "RUNNING", "FAILED", "SUCCEED"
+PENDING, READY, RUNNING, FAILED, SUCCEED = "PENDING", "READY", "RUNNING", "FAILED", "SUCCEED"
+ROLLBACK, PASS, CANCEL = "ROLLBACK", "PASS", "CANCEL"
 FINISHED = (FAILED, SUCCEED)
 
 _FRACTION = re.compile(r"\.(\d{1,6})\d*")
@@ -80,7 +96,7 @@ class DagShown:
     @property
     def outcome(self) -> str:
         """One word for people: ``rolled back`` and ``passed`` are SUCCEED on the wire, ``cancelled`` is FAILED."""
-        words = {(SUCCEED, "ROLLBACK"): "rolled back", (SUCCEED, "PASS"): "passed", (FAILED, "CANCEL"): "cancelled"}
+        words = {(SUCCEED, ROLLBACK): "rolled back", (SUCCEED, PASS): "passed", (FAILED, CANCEL): "cancelled"}
         return words.get((self.state, self.operator), self.state.lower())
 
 

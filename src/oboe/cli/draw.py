@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from oboe.cli.dags import FAILED, FINISHED, READY, RUNNING, SUCCEED, DagShown, NodeShown
+from oboe.cli.dags import FAILED, FINISHED, PASS, PENDING, READY, ROLLBACK, RUNNING, SUCCEED, DagShown, NodeShown
 from oboe.cli.watch import Look
 
 if TYPE_CHECKING:
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Drawing", "Lines", "console", "draw", "duration", "glyph", "node_table"]
 
-_GLYPHS = {"PENDING": "·", READY: "○", RUNNING: "▶", FAILED: "✘", SUCCEED: "✔"}
+_GLYPHS = {PENDING: "·", READY: "○", RUNNING: "▶", FAILED: "✘", SUCCEED: "✔"}
 _CELL_MAX = 48
 """Widest name or list of agents, in characters."""
 _WIDTH = 200
 """Width of tables without a terminal, in characters."""
-_STYLES = {"PENDING": "dim", READY: "cyan", RUNNING: "bold cyan", FAILED: "bold red", SUCCEED: "green"}
+_STYLES = {PENDING: "dim", READY: "cyan", RUNNING: "bold cyan", FAILED: "bold red", SUCCEED: "green"}
 
 
 class Drawing(Protocol):
@@ -34,8 +34,8 @@ class Drawing(Protocol):
 
 def glyph(state: str, operator: str) -> str:
     """One sign for a state: undone and passed ones have their own."""
-    if state == SUCCEED and operator in ("ROLLBACK", "PASS"):
-        return "↩" if operator == "ROLLBACK" else "»"
+    if state == SUCCEED and operator in (ROLLBACK, PASS):
+        return "↩" if operator == ROLLBACK else "»"
     return _GLYPHS.get(state, "?")
 
 
@@ -53,9 +53,9 @@ def console() -> Console:
     return Console(width=None if sys.stdout.isatty() else _WIDTH, highlight=False, markup=False)
 
 
-def draw(looks: Iterable[Look], *, as_json: bool) -> Look:
-    """Show every look; the last one."""
-    with _drawing(as_json) as drawing:
+def draw(looks: Iterable[Look], *, as_json: bool, history: bool = True) -> Look:
+    """Show every look; the last one. Without ``history``, lines do not tell again what was there at the first look."""
+    with _drawing(as_json, history) as drawing:
         last = None
         for last in looks:
             drawing.show(last)
@@ -65,14 +65,14 @@ def draw(looks: Iterable[Look], *, as_json: bool) -> Look:
 
 
 @contextmanager
-def _drawing(as_json: bool) -> Iterator[Drawing]:
+def _drawing(as_json: bool, history: bool) -> Iterator[Drawing]:
     if as_json:
         yield _Json()
     elif sys.stdout.isatty():
         with _live() as live:
             yield live
     else:
-        yield Lines(sys.stdout.write)
+        yield Lines(sys.stdout.write, history=history)
         sys.stdout.flush()
 
 
@@ -85,9 +85,12 @@ class _Json:
 
 
 class Lines:
-    """A line for each node that changed, each new log line, each new reason to wait; nothing is ever redrawn."""
+    """A line for each node that changed, each new log line, each new reason to wait; nothing is ever redrawn.
 
-    def __init__(self, write: Any, *, prefix: str = "") -> None:
+    Of an undo, the last node comes first. Without ``history``, what was there at the first look is taken as told."""
+
+    def __init__(self, write: Any, *, prefix: str = "", history: bool = True) -> None:
+        self._history = history
         self._write = write
         self._prefix = prefix
         self._states: dict[str, tuple[str, str]] = {}
@@ -100,7 +103,10 @@ class Lines:
         dag = look.dag
         if not self._dag[0]:
             self._say(f"{dag.name}  {dag.id}  {dag.stages} stages")
-        for index, node in enumerate(dag.nodes, 1):
+            if not self._history:
+                self._take_as_told(dag)
+        nodes = list(enumerate(dag.nodes, 1))
+        for index, node in reversed(nodes) if dag.operator == ROLLBACK else nodes:
             self._show_node(index, node, look)
         self._show_waits(look)
         if dag.finished and self._dag != (dag.state, dag.operator):
@@ -108,14 +114,19 @@ class Lines:
             self._say(f"{glyph(dag.state, dag.operator)} {dag.name}: {dag.outcome}" + (f" in {took}" if took else ""))
         self._dag = (dag.state, dag.operator)
 
+    def _take_as_told(self, dag: DagShown) -> None:
+        for node in dag.nodes:
+            self._states[node.id] = (node.state, node.operator)
+            self._logs |= {each.id: len(each.logs) for each in node.sub_tasks}
+
     def _show_node(self, index: int, node: NodeShown, look: Look) -> None:
         """A beginning comes before the node's log lines, an end after them."""
         if node.state in FINISHED:
             self._show_logs(node)
         state = (node.state, node.operator)
-        if state != self._states.get(node.id, ("PENDING", "RUN")):
+        if node.state != PENDING and state != self._states.get(node.id):
             took = duration(node.seconds(look.now)) if node.state in FINISHED else ""
-            undo = "undo " if node.operator == "ROLLBACK" and node.state != SUCCEED else ""
+            undo = "undo " if node.operator == ROLLBACK and node.state != SUCCEED else ""
             sign = glyph(*state)
             self._say(f"{sign} {index:>2}/{look.dag.stages}  {undo}{node.name:<44} {took:>8}  {' '.join(node.agents)}".rstrip())
         self._states[node.id] = state

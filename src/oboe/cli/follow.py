@@ -45,12 +45,14 @@ def submitted(session: Session, client: AgentClient, path: str, body: Mapping[st
         click.echo(f"{made['id']}  {made['name']}")
 
 
-def follow(session: Session, client: AgentClient, dag_id: str) -> None:
-    """Draw a dag until it ends; a FAILED one ends the command with `Exit.DAG_FAILED` and says what can be done."""
+def follow(session: Session, client: AgentClient, dag_id: str, *, history: bool = True) -> None:
+    """Draw a dag until it ends, from its beginning or (without ``history``) from now on.
+
+    A FAILED one ends the command with `Exit.DAG_FAILED` and says what can be done."""
     from oboe.cli.draw import draw
     from oboe.cli.watch import Watch
 
-    last = draw(Watch(client, dag_id, settings=session.settings).changes(), as_json=session.as_json).dag
+    last = draw(Watch(client, dag_id, settings=session.settings).changes(), as_json=session.as_json, history=history).dag
     if last.state == FAILED:
         if not session.as_json:
             click.echo(_what_now(last), err=True)

@@ -151,7 +151,7 @@ def _operator(name: str, sentence: str) -> None:
             dag_id = _resolve(client, task_id)
             _operate(session, client, f"{API}/task/dag/{dag_id}", name.upper(), dry_run=dry_run)
             if wait and not dry_run:
-                follow(session, client, dag_id)
+                follow(session, client, dag_id, history=False)
 
 
 _operator("retry", "Run the failed nodes of a FAILED dag again, and then what follows.")
@@ -174,7 +174,7 @@ def pass_(session: Session, task_id: str, *, is_node: bool, dry_run: bool, wait:
         dag_id = _resolve(client, task_id)
         _operate(session, client, f"{API}/task/dag/{dag_id}", "PASS", dry_run=dry_run)
         if wait and not dry_run:
-            follow(session, client, dag_id)
+            follow(session, client, dag_id, history=False)
 
 
 def _operate(session: Session, client: AgentClient, path: str, operator: str, *, dry_run: bool) -> None:
