@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import psutil
@@ -288,14 +291,40 @@ def test_a_path_too_long_for_a_socket_is_reached_over_tcp(tmp_path: Path) -> Non
         driver.destroy(instance, run)
 
 
-def test_a_start_that_is_interrupted_leaves_no_process(alone: Instance) -> None:
+@pytest.mark.parametrize("file", ["run/seekdb.pid", "store/redo/sys/log_stream/log/0"])
+def test_a_first_start_that_is_interrupted_leaves_no_process_and_begins_anew(alone: Instance, file: str) -> None:
+    """A server that is killed in the middle of its birth never starts from what it left."""
     run = RunDouble()
     driver.deploy(alone, None, run)
-    run.stop_at = lambda: any("started in" in line for line in run.lines)
+    run.stop_at = (Path(alone.base_dir) / file).exists
     with pytest.raises(Interrupted):
         driver.start(alone, source=None, run=run)
     assert processes_in(Path(alone.base_dir)) == []
     driver.start(alone, source=None, run=RunDouble())
+    assert driver.observe(alone).role == "PRIMARY"
+
+
+LAUNCHER = """
+import json, sys
+from oboe.database.port import Instance
+from oboe.database.seekdb import SeekdbDriver
+from tests.database.run_double import RunDouble
+run = RunDouble()
+run.log = lambda text: print(text, flush=True)
+SeekdbDriver().start(Instance(**json.loads(sys.argv[1])), source=None, run=run)
+"""
+
+
+def test_a_start_outlives_the_kill_of_its_agent_and_is_adopted(alone: Instance) -> None:
+    driver.deploy(alone, None, RunDouble())
+    agent = subprocess.Popen([sys.executable, "-c", LAUNCHER, json.dumps(asdict(alone))], stdout=subprocess.PIPE, text=True)
+    assert agent.stdout is not None
+    assert "seekdb started" in agent.stdout.readline()
+    agent.kill()
+    agent.communicate()
+    run = RunDouble()
+    driver.start(alone, source=None, run=run)
+    assert not any("seekdb started" in line for line in run.lines), "adopted, not started again"
     assert driver.observe(alone).role == "PRIMARY"
 
 

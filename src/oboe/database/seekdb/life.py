@@ -1,7 +1,8 @@
 """Starting and stopping a server: launched under the wrapper, so that it outlives the agent; waited for by its lock and its socket.
 
-Invariants: a directory that ever served is never wiped here; a clone that failed is, because it never recovers; who is interrupted
-before the server first answered ends it, so that no second start runs beside the first.
+Invariants: a directory that ever served is never wiped here; one that never did is, before the next try, because a first start that
+did not come to its end never recovers (measured for clones, and for a primary killed 0.2 to 1.1 s after its birth); who is interrupted
+before the server answered ends it, so that no second start runs beside the first.
 """
 
 from __future__ import annotations
@@ -51,12 +52,19 @@ class _Ended(Exception):
 def start(instance: Instance, binary: Binary, source: Endpoint | None, run: Run) -> None:
     """See `oboe.database.port.Driver.start`."""
     layout = Layout(instance)
-    if layout.served or (layout.holder() and source is None):
+
+    def first() -> list[str]:
+        if layout.has_store:
+            run.log(f"what an earlier start left in {layout.base} is removed: it never served")
+            layout.wipe()
+        return _first_command(instance, layout, binary, source)
+
+    if layout.served:
         _once(instance, layout, run, lambda: _restart_command(instance, binary), binary, _RECOVERY_SECONDS)
     elif source is None:
-        _once(instance, layout, run, lambda: _first_command(instance, layout, binary, None), binary, _PRIMARY_SECONDS)
+        _once(instance, layout, run, first, binary, _PRIMARY_SECONDS)
     else:
-        _clone(instance, layout, binary, source, run)
+        _clone(instance, layout, run, first, binary, source)
     layout.mark_served()
 
 
@@ -85,18 +93,13 @@ def _signal(pid: int, number: signal.Signals) -> None:
         return
 
 
-def _clone(instance: Instance, layout: Layout, binary: Binary, source: Endpoint, run: Run) -> None:
-    """A failed try leaves a directory that never recovers: wipe it, and try again, a bounded number of times."""
+def _clone(instance: Instance, layout: Layout, run: Run, command: Callable[[], list[str]], binary: Binary, source: Endpoint) -> None:
+    """A bounded number of tries."""
     reason = ""
     for attempt in range(1, CLONE_TRIES_MAX + 1):
-        adopted = layout.holder() or _going(layout)
-        if not adopted and layout.has_store:
-            run.log(f"what an earlier try left in {layout.base} is removed")
-            process.forget(layout.record)
-            layout.wipe()
         run.log(f"cloning {source} into {layout.base}, try {attempt} of {CLONE_TRIES_MAX}")
         try:
-            _serve(instance, layout, run, lambda: _first_command(instance, layout, binary, source), binary, _CLONE_SECONDS, clone=True)
+            _serve(instance, layout, run, command, binary, _CLONE_SECONDS, clone=True)
             return
         except _Ended as ended:
             reason = ended.reason
@@ -115,12 +118,6 @@ def _clone(instance: Instance, layout: Layout, binary: Binary, source: Endpoint,
 def _pause(run: Run) -> None:
     until = time.monotonic() + _PAUSE_SECONDS
     run.wait_until(lambda: time.monotonic() >= until, why="a moment before the next try", timeout=_PAUSE_SECONDS + 5, every=0.2)
-
-
-def _going(layout: Layout) -> bool:
-    """Whether a process on record goes on, though it may not hold the lock yet."""
-    running = process.recorded(layout.record)
-    return running is not None and running.poll() is None
 
 
 def _once(instance: Instance, layout: Layout, run: Run, command: Callable[[], list[str]], binary: Binary, timeout: float) -> None:
@@ -155,7 +152,8 @@ def _serve(
         run.log(f"seekdb {holder} runs already")
     elif running is None or running.poll() is not None:
         process.forget(layout.record)
-        running = process.launch(command(), directory=layout.record, env=binary.environment, cwd=layout.base)
+        ordered, log_size = command(), layout.log_size()
+        running = process.launch(ordered, directory=layout.record, env=binary.environment, cwd=layout.base)
         run.log(f"seekdb started in {layout.base}, SQL on {instance.mysql_port}, RPC on {instance.rpc_port}")
     began, pulse = time.monotonic(), _Pulse(layout)
 
