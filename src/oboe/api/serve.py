@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,10 +62,29 @@ class _Protocol(HttpToolsProtocol):
         super().on_headers_complete()
 
 
+class _Server(uvicorn.Server):
+    """Wakes once in a second for the ``Date`` header, and at once when it is told to stop: uvicorn's own looks ten times a second."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop, self._told = asyncio.get_running_loop(), asyncio.Event()
+        await super().startup(sockets)
+
+    async def main_loop(self) -> None:
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._told.wait(), 1.0)
+
+    def end(self) -> None:
+        """Stop soon. Thread-safe, once it has started."""
+        self.should_exit = True
+        with suppress(RuntimeError):  # its loop is closed: it has stopped
+            self._loop.call_soon_threadsafe(self._told.set)
+
+
 class Serving:
     """A running server. Thread-safe."""
 
-    def __init__(self, server: uvicorn.Server, listener: socket.socket) -> None:
+    def __init__(self, server: _Server, listener: socket.socket) -> None:
         self._server = server
         self._listener = listener
         self.port: int = listener.getsockname()[1]
@@ -79,7 +99,7 @@ class Serving:
     def stop(self, timeout: float = 5.0) -> None:
         """Take no new requests, let those under way finish for at most ``timeout`` seconds."""
         self._server.config.timeout_graceful_shutdown = max(int(timeout), 1)
-        self._server.should_exit = True
+        self._server.end()
         self._thread.join(timeout + 1)
         if self._thread.is_alive():
             self._server.force_exit = True
@@ -115,7 +135,7 @@ def serve(app: ASGIApp, host: str, port: int, *, tls: Tls | None = None) -> Serv
         ssl_keyfile=str(tls.key) if tls else None,
         ssl_ca_certs=str(tls.authority) if tls and tls.authority else None,
     )
-    return Serving(uvicorn.Server(config), listener)
+    return Serving(_Server(config), listener)
 
 
 def _listen(host: str, port: int) -> socket.socket:
