@@ -678,9 +678,11 @@ class World:
 
     def oracle(self, asked: Any) -> None:
         """A few refusals, said again in other words."""
-        if self.regresses:
-            return
         refused = self.rules.guard(self.dag, asked, now=self.now) is not None
+        if self.regresses:
+            unsure = any(s.unsure for s in self.dag.sub_tasks)
+            require(11, refused or not unsure or asked not in (Retry(), Rollback()), "what is unsure is led on")
+            return
         state = true_state(self.dag)
         dag, flags = self.dag, [node.flags for node in self.dag.plan.nodes]
         owner = dag.plan.node_of
