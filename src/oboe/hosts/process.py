@@ -44,6 +44,7 @@ printf '%s\\n' "$?" > "$record/status.new" && mv -f "$record/status.new" "$recor
 _NEVER = "never"
 """In ``began``: somebody ended the command before it began."""
 _BEGIN_SECONDS = 10.0
+_MOMENT_SECONDS = 0.5
 _KILL_SECONDS = 10.0
 _GRACE_SECONDS = 5.0
 _LOOK_SECONDS = 0.02
@@ -142,11 +143,13 @@ def launch(
 
 
 def recorded(directory: Path) -> Running | None:
-    """The command that a directory has on record, None when there is none. One that has not begun never will."""
+    """The command that a directory has on record, None when there is none. One that does not begin within a moment never will."""
     try:
         token = json.loads((directory / "command.json").read_bytes())["token"]
     except FileNotFoundError:
         return None
+    if running := _begun(directory, token, seconds=_MOMENT_SECONDS):
+        return running
     try:
         with (directory / "began").open("x") as file:
             file.write(_NEVER + "\n")
