@@ -27,10 +27,9 @@ def show_what_the_sdk_reads(address: Address, password: str) -> None:
     for node in details.nodes:
         agents = " ".join(each.execute_agent for each in node.sub_tasks)
         print(f"    {node.state:<8} {node.name:<44} {agents}")
-    info = client.get_ob_info()
-    print(
-        f"  ob/info         {info.obcluster_info.name}: {', '.join(f'{each.ip}:{each.port} {each.identity}' for each in info.agent_info)}"
-    )
+    seen = client.get_ob_info()
+    agents = ", ".join(f"{each.ip}:{each.port} {each.identity}" for each in seen.agents)
+    print(f"  ob/info         {seen.cluster.cluster_name}: {agents}")
 
 
 def _dag(dag: Any) -> str:
