@@ -37,6 +37,7 @@ from oboe.control.reading import Reading
 from oboe.control.service import Oboe
 from oboe.control.starting import Starter
 from oboe.control.verbs import Membership, register_verbs
+from oboe.control.waits import Waits
 from oboe.database.port import Driver
 from oboe.domain.errors import OboeError, Refused
 from oboe.domain.model import Home
@@ -134,6 +135,7 @@ class Agent:
         starter = Starter(address, registry, seal=self._seal_params, submit=self._cluster.submit)
         reading = Reading(self.local, own, self.link, lambda: self.peers)
         operating = Operating(self.local, reading, self.engine, lambda: self.peers, self._maintainer, audit.append)
+        waits = Waits(address, reading, self.engine.waiting, lambda: self.peers)
         self.control = Oboe(
             keys=self.keys,
             local=self.local,
@@ -144,6 +146,7 @@ class Agent:
             reading=reading,
             operating=operating,
             operations=Operations(self.local, driver, self.link, enlisting, starter),
+            waits=waits,
             troubles=self._troubles,
         )
         led = Led(starter, registry, own, self.engine)
@@ -155,6 +158,7 @@ class Agent:
             reading=reading,
             operating=operating,
             led=led,
+            waits=waits,
             begin_cluster=self._cluster.begin,
             forward=self._app.answer_forwarded,
         )

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from oboe.api.obshell.app import PREFIXES, Obshell
 from oboe.api.obshell.openapi import describe
 from oboe.api.own.app import PREFIX as OWN_PREFIX
-from oboe.api.own.app import Own
+from oboe.api.own.app import own_api
 from oboe.api.shared.exchange import Answer
 from oboe.api.shared.face import ASGIApp, Face, Receive, Scope, Send, Workers, send_answer
 from oboe.control.port import Control, ForwardedAnswer, ForwardedRequest
@@ -30,7 +30,7 @@ class Api:
     def __init__(self, control: Control, others: Mapping[str, ASGIApp]) -> None:
         self._workers = Workers()
         self._obshell = Obshell(control)
-        own = Own(control)
+        own = own_api(control, self._obshell.door)
         obshell_face = Face(self._obshell.answer, self._obshell.refuse, self._workers)
         self._faces: dict[str, ASGIApp] = dict.fromkeys(PREFIXES, obshell_face)
         self._faces[OWN_PREFIX] = Face(own.answer, own.refuse, self._workers)

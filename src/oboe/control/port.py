@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from oboe.control.views import AgentView, ClusterView, DagView, Member, Preview, Ref, StatusView
+from oboe.control.views import AgentView, ClusterView, DagView, Member, Preview, Ref, StatusView, WaitView
 from oboe.domain.model import Dag
 from oboe.domain.values import Address, Identity
 from oboe.engine.ports import Page
@@ -103,6 +103,9 @@ class Control(Protocol):
 
     def unfinished_cluster(self, *, details: bool) -> Sequence[DagView]: ...
     def unfinished_agent(self, *, details: bool) -> Sequence[DagView]: ...
+    def waits(self, ref: Ref) -> Sequence[WaitView]:
+        """What the running sub-tasks of a dag wait for, asked of the agents that run them; one that does not answer is left out."""
+
     def main_dags(self, *, details: bool) -> Sequence[DagView]: ...
 
     # Operating tasks

@@ -11,7 +11,8 @@ from oboe.control.operating import Operating
 from oboe.control.operations import Operations
 from oboe.control.port import Caller, ForwardedAnswer, ForwardedRequest, Keys
 from oboe.control.reading import ASK_SECONDS, Reading
-from oboe.control.views import AgentView, ClusterView, DagView, Preview, Ref, ServerView, StatusView
+from oboe.control.views import AgentView, ClusterView, DagView, Preview, Ref, ServerView, StatusView, WaitView
+from oboe.control.waits import Waits
 from oboe.database.port import DatabaseState, Driver
 from oboe.domain.errors import OboeError, Refused
 from oboe.domain.model import Dag
@@ -49,6 +50,7 @@ class Oboe:
         reading: Reading,
         operating: Operating,
         operations: Operations,
+        waits: Waits,
         troubles: Callable[[], Sequence[str]],
     ) -> None:
         self.keys = keys
@@ -60,6 +62,7 @@ class Oboe:
         self._reading = reading
         self._operating = operating
         self._operations = operations
+        self._waits = waits
         self._troubles = troubles
         self._started_at = time.time_ns()
 
@@ -130,6 +133,9 @@ class Oboe:
 
     def unfinished_agent(self, *, details: bool) -> Sequence[DagView]:
         return self._reading.unfinished_agent(details=details)
+
+    def waits(self, ref: Ref) -> Sequence[WaitView]:
+        return self._waits.of(ref)
 
     def main_dags(self, *, details: bool) -> Sequence[DagView]:
         return self._reading.main_dags(details=details)

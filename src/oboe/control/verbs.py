@@ -11,6 +11,7 @@ from oboe.control.operating import OperateDag, Operating
 from oboe.control.port import ForwardedRequest
 from oboe.control.reading import FindDag, ListDags, Reading, Views
 from oboe.control.views import DagView, StatusView
+from oboe.control.waits import Waits, WaitsOf
 from oboe.database.port import Driver
 from oboe.domain.errors import Refused
 from oboe.domain.values import Address, HomeKind, Identity
@@ -90,6 +91,7 @@ def register_verbs(
     reading: Reading,
     operating: Operating,
     led: Led,
+    waits: Waits,
     begin_cluster: Callable[[str], Any],
     forward: Callable[[ForwardedRequest], Any],
 ) -> None:
@@ -103,6 +105,7 @@ def register_verbs(
     verbs.on("dag.find", FindDag, lambda caller, request: _find(reading, request))
     verbs.on("dag.list", ListDags, lambda caller, request: Views(list(reading.listed(request.which, request.details))))
     verbs.on("dag.by_key", ListDags, lambda caller, request: _by_key(reading, request))
+    verbs.on("dag.waits", WaitsOf, lambda caller, request: waits.here(request))
     verbs.on("dag.operate", OperateDag, lambda caller, request: operating.carry_out(request))
     verbs.on("dag.lead", LeadDag, lambda caller, request: led.lead(request))
     verbs.on("dag.signal", SignalDag, lambda caller, request: led.signal(request))

@@ -10,7 +10,7 @@ from oboe.domain.values import Address, HomeKind, Identity
 from oboe.engine.ports import LogRecord
 from oboe.membership.member import Member
 
-__all__ = ["AgentView", "ClusterView", "DagView", "Effect", "Member", "Preview", "Ref", "ServerView", "StatusView"]
+__all__ = ["AgentView", "ClusterView", "DagView", "Effect", "Member", "Preview", "Ref", "ServerView", "StatusView", "WaitView"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,20 @@ class ClusterView:
     version: str
     members: tuple[Member, ...]
     servers: tuple[ServerView, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitView:
+    """What one running sub-task waits for; times in nanoseconds, ``until`` 0: no end."""
+
+    sub_task: int
+    """Its index."""
+    node: str
+    agent: Address
+    why: str
+    since: int
+    until: int
+    tries: int
 
 
 @dataclass(frozen=True, slots=True)

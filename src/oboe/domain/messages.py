@@ -16,6 +16,8 @@ from oboe.domain.values import Address, HomeKind, Operator, Stopping
 
 __all__ = ["Fence", "Interrupt", "Level", "LogLine", "Order", "Phase", "Report", "Verdict"]
 
+_CLUSTER = Home(HomeKind.CLUSTER)
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Fence:
@@ -84,7 +86,7 @@ class Interrupt:
     cause: Stopping
     maintainer: Address
     operator: Operator = Operator.RUN
-    home: Home = Home(HomeKind.CLUSTER)
+    home: Home = _CLUSTER
     """Whose home the answer goes to."""
 
 

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 from urllib.parse import unquote
@@ -34,6 +34,8 @@ PREFIX = "/api/v1"
 PREFIXES = (PREFIX, "/rpc/v1")
 """Where unknown paths are answered in the envelope; agents of oboe do not talk to each other below ``/rpc/v1``."""
 
+ROUTES = (*agents.ROUTES, *cluster.ROUTES, *tasks.ROUTES)
+
 TRACE_HEADER = "x-obshell-trace-id"
 TRACE_LENGTH_MAX = 128
 
@@ -44,12 +46,12 @@ _LOG = logging.getLogger(__name__)
 
 
 class Obshell:
-    """The API over the use cases. Thread-safe."""
+    """The API over the use cases. Thread-safe. Other routes, below another prefix, may be served the same way, behind the same door."""
 
-    def __init__(self, control: Control) -> None:
+    def __init__(self, control: Control, *, prefix: str = PREFIX, routes: Sequence[Route] = ROUTES, door: Door | None = None) -> None:
         self._control = control
-        self._door = Door(control.keys)
-        self.routes = Routes(PREFIX, [*agents.ROUTES, *cluster.ROUTES, *tasks.ROUTES])
+        self.door = self._door = door or Door(control.keys)
+        self.routes = Routes(prefix, routes)
 
     def answer(self, request: Request) -> Answer:
         """Answer one request; called on a worker thread. Never raises what a client caused."""

@@ -1,36 +1,49 @@
-"""oboe's own API: what other agents of this kind have no word for. ``/oboe/v1/ready`` says what the agent waits for."""
+"""oboe's own API: what the dialects have no word for, behind the same door as OBShell's, in the same envelope."""
 
 from __future__ import annotations
 
-from oboe.api.shared.envelope import NO_DATA, WireError, new_trace_id, wrap
-from oboe.api.shared.exchange import Answer, Request
+from typing import Any
+
+from oboe.api.obshell.app import Obshell
+from oboe.api.obshell.auth import Door
+from oboe.api.obshell.ids import decode
+from oboe.api.obshell.route import Call, Route
+from oboe.api.shared.envelope import wire_time
 from oboe.control.port import Control
 
-__all__ = ["PREFIX", "Own"]
+__all__ = ["PREFIX", "ROUTES", "own_api"]
 
 PREFIX = "/oboe/v1"
 
 
-class Own:
+def _ready(call: Call) -> Any:
     """Public: it tells no more than whether the agent can do its work, and what keeps it from doing it."""
+    return dict(call.control.ready())
 
-    def __init__(self, control: Control) -> None:
-        self._control = control
 
-    def answer(self, request: Request) -> Answer:
-        if (request.method, request.path) == ("GET", f"{PREFIX}/ready"):
-            body = wrap(dict(self._control.ready()), trace_id=new_trace_id(), started=request.started)
-            return Answer(status=200, body=body)
-        return _error(WireError(404, "Common.NotFound", f"there is no {request.method} {request.path[:200]}"), request.started)
-
-    def refuse(self, condition: str, started: float) -> Answer:
-        """What the server around this API answers by itself."""
-        wanted = {
-            "unread": WireError(400, "Request.Body.ReadFailed", "the body is too long, too slow or was cut off"),
-            "busy": WireError(503, "Common.Unexpected", "too many requests are under way (try again in a moment)"),
+def _waiting(call: Call) -> Any:
+    """What the running sub-tasks of a dag wait for, wherever they run."""
+    ref = decode("dag", call.path_values["id"])
+    return [
+        {
+            "sub_task": wait.sub_task,
+            "node": wait.node,
+            "agent": str(wait.agent),
+            "why": wait.why,
+            "since": wire_time(wait.since),
+            "gives_up": wire_time(wait.until) if wait.until else None,
+            "tries": wait.tries,
         }
-        return _error(wanted.get(condition, WireError(500, "Common.Unexpected", "this should not happen (see the agent's log)")), started)
+        for wait in call.control.waits(ref)
+    ]
 
 
-def _error(error: WireError, started: float) -> Answer:
-    return Answer(status=error.status, body=wrap(NO_DATA, trace_id=new_trace_id(), started=started, error=error))
+ROUTES = (
+    Route(method="GET", path="/ready", handler=_ready, public=True),
+    Route(method="GET", path="/dags/:id/waiting", handler=_waiting),
+)
+
+
+def own_api(control: Control, door: Door) -> Obshell:
+    """The routes of this module, answered as OBShell's are."""
+    return Obshell(control, prefix=PREFIX, routes=ROUTES, door=door)

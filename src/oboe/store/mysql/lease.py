@@ -30,7 +30,9 @@ class Lease:
         self._database = Mysql.of(source)
 
     def take(self, agent: Address, ttl: float, *, epoch_min: int = 0) -> int | None:
-        """The epoch held (the first one leaves the ids dense from 1), if the lease was free, expired, or this agent's already (then the epoch stays); None while another has it.
+        """The epoch held, if the lease was free, expired, or this agent's already (then the epoch stays); None while another has it.
+
+        Every new epoch but the first moves the ids on: the first leaves them dense from 1.
 
         ``epoch_min`` is what the members know of the last epoch: a store that went back must not give it again."""
 

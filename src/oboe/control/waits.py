@@ -1,0 +1,94 @@
+"""What a dag waits for: asked of every agent that runs one of its sub-tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from oboe.control.reading import ASK_SECONDS, Reading
+from oboe.control.views import Ref, WaitView
+from oboe.domain import fold
+from oboe.domain.model import Dag
+from oboe.domain.values import Address
+
+if TYPE_CHECKING:
+    from oboe.remote.client import Peers
+
+__all__ = ["Waits", "WaitsAnswer", "WaitsOf"]
+
+
+class WaitsOf(msgspec.Struct):
+    """``dag.waits``: what do your running sub-tasks of that dag wait for?"""
+
+    dag_key: str
+
+
+class OneWait(msgspec.Struct):
+    sub_task: int
+    why: str
+    since: int
+    until: int
+    tries: int
+
+
+class WaitsAnswer(msgspec.Struct):
+    waits: list[OneWait]
+
+
+class Wait(Protocol):
+    """The engine's word on one sub-task."""
+
+    @property
+    def why(self) -> str: ...
+    @property
+    def since(self) -> int: ...
+    @property
+    def until(self) -> int: ...
+    @property
+    def tries(self) -> int: ...
+
+
+class Waits:
+    """The waits of this agent's attempts, and of others'."""
+
+    def __init__(self, here: Address, reading: Reading, waiting: Callable[[str], Mapping[int, Wait]], peers: Callable[[], Peers]) -> None:
+        self._here = here
+        self._reading = reading
+        self._waiting = waiting
+        self._peers = peers
+
+    def of(self, ref: Ref) -> Sequence[WaitView]:
+        dag = self._reading.dag(ref, details=False).dag
+        runners = {fold.executor(dag, index) or self._here for index, sub_task in enumerate(dag.sub_tasks) if sub_task.live}
+        request = WaitsOf(dag.key)
+        found = self._views(dag, self._here, self.here(request)) if self._here in runners else []
+        others = sorted(runners - {self._here})
+        answers = self._peers().call_all(others, "dag.waits", request, WaitsAnswer, timeout=ASK_SECONDS) if others else {}
+        for agent, answer in answers.items():
+            if isinstance(answer, WaitsAnswer):
+                found += self._views(dag, agent, answer)
+        return sorted(found, key=lambda view: view.sub_task)
+
+    def here(self, request: WaitsOf) -> WaitsAnswer:
+        """What this agent's own attempts wait for."""
+        waiting = self._waiting(request.dag_key)
+        return WaitsAnswer([OneWait(index, wait.why, wait.since, wait.until, wait.tries) for index, wait in waiting.items()])
+
+    @staticmethod
+    def _views(dag: Dag, agent: Address, answer: WaitsAnswer) -> list[WaitView]:
+        plan = dag.plan
+        return [
+            WaitView(
+                sub_task=wait.sub_task,
+                node=plan.nodes[plan.node_of[wait.sub_task]].name,
+                agent=agent,
+                why=wait.why,
+                since=wait.since,
+                until=wait.until,
+                tries=wait.tries,
+            )
+            for wait in answer.waits
+            if wait.sub_task < plan.size
+        ]
