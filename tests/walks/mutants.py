@@ -428,7 +428,7 @@ MUTANTS = (
         "state = State.SUCCEEDED",
         regress=True,
     ),
-    Mutant("regress", "the operator of a fact is dropped", "        operator=fact.operator,\n", "", regress=True),
+    Mutant("regress", "the operator of a fact is dropped", "        operator=attempted(fact.operator),\n", "", regress=True),
     Mutant("regress", "the epoch of a fact is dropped", "        epoch=fact.epoch,\n", "", regress=True),
     Mutant("regress", "a later fence does not halt", "    if later:\n        _halt(work)\n", "", regress=True),
     Mutant("regress", "the silent are believed idle", "        if silent and not said:", "        if False:", regress=True),

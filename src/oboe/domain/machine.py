@@ -52,7 +52,7 @@ from oboe.domain.events import (
 )
 from oboe.domain.guards import guard
 from oboe.domain.model import Dag, SubTask
-from oboe.domain.regress import bound_to_maintainer, lose_patience, recall, take_in, unwind, wait_for_facts
+from oboe.domain.regress import attempted, bound_to_maintainer, lose_patience, recall, take_in, unwind, wait_for_facts
 from oboe.domain.state import halted, turn
 from oboe.domain.tally import timer_of
 from oboe.domain.values import Address, HomeKind, Mark, Operator, State, Stopping
@@ -160,7 +160,7 @@ def _ended(work: Work, report: Ended) -> None:
     if sub_task is None:
         return
     ended_at = _within(report.at, sub_task.readied_at, work.now)
-    facts: dict[str, Any] = {"ended_at": ended_at, "stopping_at": 0, "operator": report.operator}
+    facts: dict[str, Any] = {"ended_at": ended_at, "stopping_at": 0, "operator": attempted(report.operator)}
     if sub_task.state is State.READY:
         facts["started_at"] = ended_at
     if report.additional is not None:

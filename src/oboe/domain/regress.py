@@ -20,7 +20,7 @@ from oboe.domain.model import Dag
 from oboe.domain.values import Address, HomeKind, Mark, Operator, State, Stopping
 from oboe.domain.work import Work
 
-__all__ = ["bound_to_maintainer", "lose_patience", "recall", "take_in", "unwind", "wait_for_facts"]
+__all__ = ["attempted", "bound_to_maintainer", "lose_patience", "recall", "take_in", "unwind", "wait_for_facts"]
 
 _REASON = "the store went back"
 
@@ -51,7 +51,7 @@ def take_in(work: Work, fact: Fact, agent: Address | None) -> None:
         facts = {"state": state, "ended_at": at, "stopping": Stopping.NO, "stopping_at": 0, "result": fact.result}
     work.put(
         fact.sub_task,
-        operator=fact.operator,
+        operator=attempted(fact.operator),
         epoch=fact.epoch,
         attempt=fact.attempt,
         agent=agent,
@@ -104,6 +104,11 @@ def lose_patience(work: Work, event: PatiencePassed) -> None:
             )
     work.set(recalled_at=0)
     _halt(work)
+
+
+def attempted(operator: Operator) -> Operator:
+    """An attempt runs or undoes. An agent that refuses one by an Interrupt sent after a pass or a skip may name that instead."""
+    return operator if operator is Operator.ROLLBACK else Operator.RUN
 
 
 def _may_know(dag: Dag, index: int, owner: Address | None, agent: Address) -> bool:
