@@ -19,7 +19,7 @@ import pytest
 
 from oboe.database.port import DatabaseState, Driver, Endpoint, Instance
 from oboe.database.seekdb import SeekdbDriver
-from oboe.domain.errors import Interrupted, OboeError, Refused, StepFailed, Unreachable
+from oboe.domain.errors import Interrupted, OboeError, Refused, StepFailed, TryAgain, Unreachable
 from oboe.kit.secret import Secret
 from tests.database.authority import ThrowAwayAuthority
 from tests.database.run_double import RunDouble
@@ -207,6 +207,8 @@ def test_a_standby_is_cloned_over_mutual_tls_follows_and_comes_back(
         seen = driver.observe(standby)
         assert (seen.state, seen.role, seen.status, seen.source) == (DatabaseState.AVAILABLE, "STANDBY", "NORMAL", str(source))
         driver.secure(standby, ["127.0.0.1"])
+        with pytest.raises(TryAgain):
+            driver.create_store_user(standby, NOBODY, "oboe", NOBODY)
         _write(primary, "CREATE TABLE IF NOT EXISTS test.followed (id INT PRIMARY KEY)", "REPLACE INTO test.followed VALUES (7)")
         eventually(lambda: _read(standby, "SELECT id FROM test.followed") == ((7,),))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from oboe.database.port import DatabaseState, Endpoint, Instance
-from oboe.database.seekdb import SeekdbDriver
+from oboe.database.seekdb import SeekdbDriver, life
 from oboe.domain.errors import StepFailed
 from tests.database.run_double import RunDouble
 
@@ -129,3 +129,16 @@ def test_a_failed_clone_is_wiped_before_each_try(tmp_path: Path) -> None:
     assert "--role STANDBY" in arguments
     assert "log_restore_source=127.0.0.1:7" in arguments
     assert "enable_rpc_service" not in arguments, "no certificates, no open door"
+
+
+def test_a_clone_that_hangs_is_ended_and_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(life, "_STUCK_SECONDS", 1.5)
+    monkeypatch.setattr(life, "_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(life, "CLONE_TRIES_MAX", 2)
+    driver = stand_in(tmp_path, "echo $$ >> $base/../pids; exec sleep 300")
+    instance = deployed(driver, tmp_path / "home")
+    with pytest.raises(StepFailed) as raised:
+        driver.start(instance, source=Endpoint("127.0.0.1", 7), run=RunDouble())
+    assert "it hung: nothing was written" in raised.value.message
+    pids = (tmp_path / "home" / "pids").read_text().split()
+    assert [Path(f"/proc/{pid}/exe").exists() for pid in pids] == [False, False]

@@ -6,8 +6,6 @@ import socket
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-import psutil
-
 __all__ = ["Listener", "first_free", "is_free", "listeners"]
 
 
@@ -45,6 +43,8 @@ def first_free(candidates: Iterator[int], *, taken: Collection[int] = (), tries:
 
 def listeners(wanted: Collection[int]) -> dict[int, Listener]:
     """Who listens on each of these ports; those that nobody listens on are left out."""
+    import psutil  # on first use: an agent that starts does without
+
     found: dict[int, Listener] = {}
     for connection in psutil.net_connections("tcp"):
         port = connection.laddr.port if connection.laddr else 0
@@ -54,6 +54,8 @@ def listeners(wanted: Collection[int]) -> dict[int, Listener]:
 
 
 def _name(pid: int | None) -> str:
+    import psutil
+
     try:
         return psutil.Process(pid).name() if pid else ""
     except psutil.Error:

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 from pymysql.connections import Connection
 
 from oboe.database.port import Certificates, Configured, DatabaseState, Endpoint, Instance, Observation
@@ -68,6 +67,8 @@ class SeekdbDriver:
         self._check_space(instance, layout, run)
 
     def _check_space(self, instance: Instance, layout: Layout, run: Run) -> None:
+        import psutil  # on first use: an agent that starts does without
+
         needed = self.disk_needed(instance)
         for place in layout.places:
             if (free := directories.free_bytes(place)) < needed:
