@@ -95,6 +95,10 @@ def test_a_dag_that_waits_as_a_whole_says_so() -> None:
     ("told", "waits"),
     [
         ({"contents": [{"why": "primary age 7.2 of 10 s", "agent": "127.0.0.1:2886"}]}, ("primary age 7.2 of 10 s (127.0.0.1:2886)",)),
+        (
+            {"contents": [{"why": "primary age 7.2 of 10 s", "agent": "127.0.0.1:2886", "tries": 3, "gives_up": "2026-11-21T03:14:10.5Z"}]},
+            ("primary age 7.2 of 10 s (127.0.0.1:2886, try 3, gives up 03:14:10)",),
+        ),
         ({"contents": ["an approval"]}, ("an approval",)),
         ({"waits": []}, ()),
     ],
@@ -139,6 +143,14 @@ def test_lines_tell_a_log_line_and_a_reason_once() -> None:
         "… waits: primary age",
         "│ b",
     ]
+
+
+def test_a_reason_whose_numbers_move_is_not_told_at_every_look() -> None:
+    told: list[str] = []
+    lines = Lines(told.append)
+    for age in range(20):
+        lines.show(Look(read_dag(dag("RUNNING")), 0.0, (f"primary age {age}.5 of 10 s", "an approval")))
+    assert [line.split("waits: ")[1].strip() for line in told if "waits" in line] == ["primary age 0.5 of 10 s", "an approval"]
 
 
 def two(state: str, operator: str, first: tuple[str, str], second: tuple[str, str], logs: list[str]) -> Look:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["Drawing", "Lines", "console", "draw", "duration", "glyph", "node_table"]
 
 _GLYPHS = {PENDING: "·", READY: "○", RUNNING: "▶", FAILED: "✘", SUCCEED: "✔"}
+_NUMBER = re.compile(r"\d+(\.\d+)?")
+_AGAIN_SECONDS = 5.0
+"""How often lines repeat a reason to wait whose numbers move."""
 _CELL_MAX = 48
 """Widest name or list of agents, in characters."""
 _WIDTH = 200
@@ -95,7 +99,8 @@ class Lines:
         self._prefix = prefix
         self._states: dict[str, tuple[str, str]] = {}
         self._logs: dict[str, int] = {}
-        self._told: tuple[str, ...] = ()
+        self._told: dict[str, float] = {}
+        """Shapes of reasons, and when each was told."""
         self._begun = time.monotonic()
         self._dag: tuple[str, str] = ("", "")
 
@@ -140,9 +145,14 @@ class Lines:
             self._logs[each.id] = len(each.logs)
 
     def _show_waits(self, look: Look) -> None:
-        told = (*look.waits, *([look.trouble] if look.trouble else []))
-        for reason in told:
-            if reason not in self._told:
+        """A reason is told when it is new; one that differs from what was told in numbers only, every few seconds."""
+        now = time.monotonic()
+        told: dict[str, float] = {}
+        for reason in (*look.waits, *([look.trouble] if look.trouble else [])):
+            shape = _NUMBER.sub("#", reason)
+            told[shape] = self._told.get(shape, -_AGAIN_SECONDS)
+            if now - told[shape] >= _AGAIN_SECONDS:
+                told[shape] = now
                 self._say(f"         … waits: {reason}")
         self._told = told
 

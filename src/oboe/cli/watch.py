@@ -120,6 +120,16 @@ def _words(told: Any) -> Sequence[str]:
         return []
     text = next((told[key] for key in _TEXTS if isinstance(told.get(key), str) and told[key]), "")
     if text:
-        agent = told.get("agent")
-        return [f"{text} ({agent})" if isinstance(agent, str) and agent else text]
+        more = ", ".join(_circumstances(told))
+        return [f"{text} ({more})" if more else text]
     return [word for key in _LISTS if isinstance(told.get(key), list) for word in _words(told[key])]
+
+
+def _circumstances(told: Mapping[str, Any]) -> Iterator[str]:
+    """Where, how often it looked, and when it gives up (the time of day, in the agent's zone)."""
+    if isinstance(told.get("agent"), str) and told["agent"]:
+        yield str(told["agent"])
+    if isinstance(told.get("tries"), int) and told["tries"] > 1:
+        yield f"try {told['tries']}"
+    if isinstance(told.get("gives_up"), str):
+        yield f"gives up {told['gives_up'][11:19]}"
