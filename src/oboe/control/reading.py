@@ -7,6 +7,7 @@ copies this agent keeps; another agent's from that agent, if it is a member or a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -78,24 +79,24 @@ class Reading:
         return self._view(self._own, self._find(self._own, kind, number), details)
 
     def cluster_dag(self, kind: str, number: int, details: bool) -> DagView:
-        home = self.cluster_home()
-        return self._view(home, self._find(home, kind, number), details)
+        return self._of_cluster(lambda home: [self._view(home, self._find(home, kind, number), details)])[0]
 
     # Lists
 
     def cluster_dags(self, page: Page, *, details: bool) -> Sequence[DagView]:
-        home = self.cluster_home()
-        return [self._view(home, (dag, 0), details) for dag in home.page(page)]
+        return self._of_cluster(lambda home: [self._view(home, (dag, 0), details) for dag in home.page(page)])
 
     def agent_dags(self, page: Page, *, details: bool) -> Sequence[DagView]:
         return [self._view(self._own, (dag, 0), details) for dag in self._own.page(page)]
 
     def newest_cluster_maintenance(self, *, details: bool) -> DagView:
-        home = self.cluster_home()
-        newest = home.newest_maintenance()
-        if newest is None:
-            raise Refused("task.no_cluster_maintenance", "the cluster is not under maintenance")
-        return self._view(home, (newest, 0), details)
+        def read(home: DagStore) -> list[DagView]:
+            newest = home.newest_maintenance()
+            if newest is None:
+                raise Refused("task.no_cluster_maintenance", "the cluster is not under maintenance")
+            return [self._view(home, (newest, 0), details)]
+
+        return self._of_cluster(read)[0]
 
     def newest_agent_maintenance(self, *, details: bool) -> DagView:
         newest = self._own.newest_maintenance()
@@ -123,8 +124,7 @@ class Reading:
         return [*own, *others, *cluster]
 
     def unfinished_cluster(self, *, details: bool) -> Sequence[DagView]:
-        home = self.cluster_home()
-        return [self._view(home, (dag, 0), details) for dag in home.unsettled() if _unfinished(dag)]
+        return self._of_cluster(lambda home: [self._view(home, (dag, 0), details) for dag in home.unsettled() if _unfinished(dag)])
 
     def unfinished_agent(self, *, details: bool) -> Sequence[DagView]:
         return [self._view(self._own, (dag, 0), details) for dag in self._own.unsettled() if _unfinished(dag)]
@@ -164,12 +164,28 @@ class Reading:
             raise Refused("cluster.none", f"{self._local.address} is {identity} and belongs to no running cluster")
         return self._link.home()
 
+    def _of_cluster(self, read: Callable[[DagStore], list[DagView]]) -> list[DagView]:
+        """Read the cluster's home at the primary; while there is none, this host's own replica of it, and say how old that may be.
+
+        `Refused` ``cluster.no_database`` when neither can be read."""
+        home = self.cluster_home()
+        try:
+            return read(home)
+        except (Unreachable, TryAgain) as error:
+            trouble = error
+        try:
+            with self._link.replica() as (replica, behind):
+                return [replace(view, stale_seconds=max(behind, 0.1)) for view in read(replica)]
+        except Refused as refusal:
+            if refusal.code.startswith("task."):
+                raise
+        except OboeError:
+            pass
+        raise Refused("cluster.no_database", f"the cluster's home cannot be read: {trouble}", hint=trouble.hint) from trouble
+
     def _cluster_dag(self, ref: Ref, details: bool) -> DagView:
         if self._local.identity() in _NEEDS_CLUSTER:
-            try:
-                return self.cluster_dag(ref.kind, ref.number, details)
-            except (Unreachable, TryAgain) as error:
-                raise Refused("cluster.no_database", f"the cluster's home cannot be read: {error}") from error
+            return self.cluster_dag(ref.kind, ref.number, details)
         leader = self._local.value("answers_to", "")
         if leader and self._local.identity() is Identity.SCALING_OUT:
             request = FindDag(ref.kind, int(HomeKind.CLUSTER), ref.number, details)

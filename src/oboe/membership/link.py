@@ -7,7 +7,9 @@ one that said PRIMARY first; the answer is kept until a connection to it fails.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -259,6 +261,26 @@ class ClusterLink:
         from oboe.store.mysql import Directory
 
         return Directory(self._database())
+
+    @contextmanager
+    def replica(self) -> Iterator[tuple[MysqlHome, float]]:
+        """The cluster's home as this host's own database shows it, replica or not, and how many seconds it may be behind; to read only."""
+        from oboe.store.mysql import Mysql, MysqlHome
+
+        instance = self._local.instance()
+        if instance is None:
+            raise Refused("database.none", "this agent has no database")
+        connection = self._driver.connect(instance, user=STORE_USER, password=self._password())
+        try:
+            seen = self._driver.replication(connection)
+        finally:
+            connection.close()
+        behind = max(0.0, time.time() - seen.readable_scn / 1e9) if seen.readable_scn else 0.0
+        store = Mysql(lambda: self._driver.connect(instance, user=STORE_USER, password=self._password(), database=STORE_DATABASE))
+        try:
+            yield MysqlHome(store), behind
+        finally:
+            store.close()
 
     def _read_here(self, read: Callable[[Directory], T]) -> T:
         from oboe.store.mysql import Directory, Mysql
