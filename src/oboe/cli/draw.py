@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Drawing", "Lines", "console", "draw", "duration", "glyph", "node_table"]
 
 _GLYPHS = {PENDING: "·", READY: "○", RUNNING: "▶", FAILED: "✘", SUCCEED: "✔"}
-_NUMBER = re.compile(r"\d+(\.\d+)?")
+_MOVING = re.compile(r", try \d+|\d+(\.\d+)?")
 _AGAIN_SECONDS = 5.0
 """How often lines repeat a reason to wait whose numbers move."""
 _CELL_MAX = 48
@@ -149,7 +149,7 @@ class Lines:
         now = time.monotonic()
         told: dict[str, float] = {}
         for reason in (*look.waits, *([look.trouble] if look.trouble else [])):
-            shape = _NUMBER.sub("#", reason)
+            shape = _MOVING.sub("#", reason)
             told[shape] = self._told.get(shape, -_AGAIN_SECONDS)
             if now - told[shape] >= _AGAIN_SECONDS:
                 told[shape] = now
