@@ -1,0 +1,187 @@
+"""A host of the tests: an agent, in this process or in one of its own, over a fake database that only this host's troubles touch."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import httpx
+from pymysql.connections import Connection
+
+from oboe import daemon
+from oboe.config import Settings
+from oboe.database.fake import FakeDriver
+from oboe.database.port import Instance
+from oboe.database.seekdb.connecting import by_tcp
+from oboe.domain.values import Address
+from oboe.engine.limits import Limits
+from oboe.kit.run import Run
+from oboe.kit.secret import Secret
+
+__all__ = ["WAIT", "Host", "HostDriver", "Store", "eventually"]
+
+WAIT = 40.0
+"""Every wait of a test ends by then."""
+_STORE = "oboe"
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A database of the real server that all fake ones of a cluster show as their database ``oboe``."""
+
+    port: int
+    name: str
+
+    def connect(self, database: str = "") -> Connection[Any]:
+        return by_tcp("127.0.0.1", self.port, user="root", password=Secret(""), timeout=5.0, database=database)
+
+    def answer(self, ip: str, port: int, user: str, password: Secret, database: str) -> Connection[Any]:
+        return self.connect(self.name if database == _STORE else database)
+
+    def run(self, *statements: str) -> list[tuple[Any, ...]]:
+        """The rows of the last one."""
+        connection = self.connect()
+        try:
+            with connection.cursor() as cursor:
+                for statement in statements:
+                    cursor.execute(statement)
+                return list(cursor.fetchall())
+        finally:
+            connection.close()
+
+    def rows(self, question: str) -> list[tuple[Any, ...]]:
+        """Asked in the cluster's own database."""
+        return self.run(f"USE {self.name}", question)
+
+    def cut_off(self) -> None:
+        """End every connection that looks at it."""
+        for row in self.run("SHOW PROCESSLIST"):
+            if row[3] == self.name:
+                self.run(f"KILL {row[0]}")
+
+
+class HostDriver(FakeDriver):
+    """Databases are known on all hosts; what is held, slow or failing here is so on this host alone."""
+
+    def __init__(self, shared: Path, own: Path, store: Store) -> None:
+        super().__init__(shared, answer=store.answer)
+        self.troubles = FakeDriver(own)
+        self._store = store
+
+    def _called(self, call: str, run: Run | None = None) -> None:
+        self.troubles._called(call, run)
+
+    def create_store_user(self, instance: Instance, root_password: Secret, user: str, password: Secret) -> None:
+        super().create_store_user(instance, root_password, user, password)
+        self._store.run(f"CREATE DATABASE IF NOT EXISTS {self._store.name}")
+
+    def drop_store(self, instance: Instance, root_password: Secret, user: str) -> None:
+        super().drop_store(instance, root_password, user)
+        self._store.run(f"DROP DATABASE IF EXISTS {self._store.name}")
+
+
+class Host:
+    """``start`` before anything else. One ``apart`` has a process of its own, which can be killed."""
+
+    def __init__(
+        self, name: str, root: Path, ports: Sequence[int], store: Store, *, apart: bool = False, limits: Limits | None = None
+    ) -> None:
+        self.name = name
+        self.home = root / name
+        self.address = Address("127.0.0.1", ports[0])
+        self.rpc_port = ports[1]
+        self.apart = apart
+        self.store = store
+        self.shared, self.own = root / "fake", root / f"fake-{name}"
+        self.troubles = FakeDriver(self.own)
+        self._limits = limits or Limits()
+        self._agent: daemon.Agent | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def base(self) -> Path:
+        """Where its database goes when nothing else is configured."""
+        return self.home / "seekdb"
+
+    @property
+    def agent(self) -> daemon.Agent:
+        assert self._agent is not None, f"{self.name} is no agent of this process"
+        return self._agent
+
+    def begin(self) -> Host:
+        """Start, and wait for the first answer."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        if self.apart:
+            with (self.home / "output").open("ab") as output:
+                self._process = subprocess.Popen(self._command(), stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+            eventually(self.answers)
+            return self
+        with mock.patch.object(daemon, "Limits", return_value=self._limits):
+            self._agent = daemon.Agent(
+                home=self.home,
+                address=self.address,
+                rpc_port=self.rpc_port,
+                driver=HostDriver(self.shared, self.own, self.store),
+                settings=Settings.of({}, source="test"),
+            )
+        self._agent.start()
+        return self
+
+    def kill(self) -> None:
+        """As by ``kill -9``."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(WAIT)
+        self._process = None
+
+    def end(self) -> None:
+        agent, self._agent = self._agent, None
+        if agent is not None:
+            agent.stop(1.5)
+        if self._process is not None:
+            self.kill()
+
+    def answers(self) -> bool:
+        assert self._process is None or self._process.poll() is None, (self.home / "output").read_text()[-3000:]
+        return "identity" in self.public("/api/v1/info")
+
+    def public(self, path: str) -> dict[str, Any]:
+        """What it tells anybody; nothing when it does not answer."""
+        try:
+            found = httpx.get(f"http://{self.address}{path}", timeout=5).json()["data"]
+        except httpx.TransportError:
+            return {}
+        assert isinstance(found, dict)
+        return found
+
+    @property
+    def identity(self) -> str:
+        return str(self.public("/api/v1/info").get("identity", ""))
+
+    def database(self, running: bool) -> None:
+        """Stop or start its database behind everybody's back."""
+        file = self.base / "database.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"running": running}))
+        if not running:
+            self.store.cut_off()
+
+    def _command(self) -> list[str]:
+        given = [self.home, self.address.port, self.rpc_port, self.shared, self.own, self.store.port, self.store.name]
+        return [sys.executable, "-m", "tests.spine.agent", *map(str, given)]
+
+
+def eventually(fact: Callable[[], Any], seconds: float = WAIT) -> Any:
+    """Look until it is so; a failure says what was seen last."""
+    deadline, pause = time.monotonic() + seconds, threading.Event()
+    while not (found := fact()):
+        assert time.monotonic() < deadline, f"never came true: {fact}, last {found!r}"
+        pause.wait(0.02)
+    return found

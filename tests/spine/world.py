@@ -1,0 +1,146 @@
+"""A cluster of the tests, from nothing: hosts, what is asked of them over OBShell's API, and what must be true of them afterwards."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from demo.world import free_ports
+from oboe.cli.client import API, AgentClient
+from oboe.cli.dags import FAILED, SUCCEED, DagShown, read_dag
+from oboe.config import Settings
+from oboe.engine.limits import Limits
+from oboe.kit.secret import Secret
+from tests.spine.host import Host, Store, eventually
+
+__all__ = ["PASSWORD", "World", "lines", "shape"]
+
+PASSWORD = "pw of root"
+_TWIN = re.compile(r"genericID:(\d+)")
+
+
+class World:
+    """Hosts that may become one cluster."""
+
+    def __init__(self, root: Path, store_port: int, *, limits: Limits | None = None) -> None:
+        self.root = root
+        self.store = Store(store_port, f"oboe_{secrets.token_hex(6)}")
+        self.hosts: list[Host] = []
+        self._limits = limits
+        self._clients: dict[str, AgentClient] = {}
+
+    def host(self, *, apart: bool = False) -> Host:
+        """One more, running."""
+        host = Host(f"agent{len(self.hosts) + 1}", self.root, free_ports(2), self.store, apart=apart, limits=self._limits)
+        self.hosts.append(host)
+        return host.begin()
+
+    def end(self) -> None:
+        for client in self._clients.values():
+            client.close()
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(Host.end, self.hosts))
+        self.store.run(f"DROP DATABASE IF EXISTS {self.store.name}")
+
+    # Asking
+
+    def client(self, host: Host) -> AgentClient:
+        """One for each host; it finds out whether the cluster's password holds already."""
+        if host.name not in self._clients:
+            client = AgentClient(host.address, settings=Settings.of({}, source="test"), password=Secret(""))
+            client.candidate = Secret(PASSWORD)
+            self._clients[host.name] = client
+        return self._clients[host.name]
+
+    def get(self, host: Host, path: str, **query: Any) -> Any:
+        return self.client(host).get(f"{API}{path}", **query).data
+
+    def ask(self, host: Host, path: str, body: dict[str, Any]) -> DagShown:
+        """The dag that was made."""
+        return read_dag(self.client(host).post(f"{API}{path}", body).data)
+
+    def do(self, host: Host, path: str, body: dict[str, Any]) -> DagShown:
+        """Ask, and follow the dag to a good end."""
+        dag = self.over(host, self.ask(host, path, body))
+        assert (dag.state, dag.operator) == (SUCCEED, "RUN"), lines(dag)
+        return dag
+
+    def dag(self, host: Host, dag_id: str) -> DagShown:
+        return read_dag(self.get(host, f"/task/dag/{dag_id}", show_details="true"))
+
+    def over(self, host: Host, dag: DagShown | str) -> DagShown:
+        """The dag once it is SUCCEED or FAILED, with its log."""
+        dag_id = dag if isinstance(dag, str) else dag.id
+        return eventually(lambda: self._if(host, dag_id, lambda now: now.finished))  # type: ignore[no-any-return]
+
+    def at(self, host: Host, dag: DagShown, node: str) -> DagShown:
+        """The dag once that node runs."""
+        return eventually(lambda: self._if(host, dag.id, lambda now: any(n.name == node and n.state == "RUNNING" for n in now.nodes)))  # type: ignore[no-any-return]
+
+    def failed(self, host: Host, dag: DagShown) -> DagShown:
+        dag = self.over(host, dag)
+        assert dag.state == FAILED, shape(dag)
+        return dag
+
+    def operate(self, host: Host, dag: DagShown, operator: str) -> DagShown:
+        """Ask for it, and wait until the dag is over."""
+        self.operator(host, dag, operator)
+        return self.over(host, dag)
+
+    def operator(self, host: Host, dag: DagShown, operator: str) -> None:
+        self.client(host).post(f"{API}/task/dag/{dag.id}", {"operator": operator})
+
+    def _if(self, host: Host, dag_id: str, wanted: Any) -> DagShown | None:
+        now = self.dag(host, dag_id)
+        return now if wanted(now) else None
+
+    # Operations
+
+    def gather(self, master: Host, *followers: Host) -> None:
+        """They are a MASTER and its FOLLOWERs, configured."""
+        for number, host in enumerate((master, *followers), start=1):
+            self.do(host, "/agent/join", {"agentInfo": _address(master), "zoneName": f"zone{number}"})
+        self.do(master, "/obcluster/config", {"clusterId": 1, "clusterName": "test", "rootPwd": PASSWORD})
+
+    def init(self, master: Host) -> DagShown:
+        return self.ask(master, "/ob/init", {})
+
+    def scale_out(self, member: Host, joiner: Host, *, zone: str = "zone2", password: str = "", **settings: str) -> DagShown:
+        body = {"agentInfo": _address(joiner), "zone": zone, "obConfigs": settings, "targetAgentPassword": password}
+        return self.ask(member, "/ob/scale_out", body)
+
+    def twin(self, host: Host, dag: DagShown) -> str:
+        """The id of *Local scale out*, from the line that says it."""
+        found = next(match for match in map(_TWIN.search, lines(dag)) if match)
+        return found[1]
+
+    def forget(self, host: Host) -> None:
+        """End a host, and take it off the cluster's tables as if it had never come."""
+        host.end()
+        self.hosts.remove(host)
+        port = host.address.port
+        self.store.run(f"USE {self.store.name}", f"DELETE FROM member WHERE port = {port}", f"DELETE FROM server WHERE agent_port = {port}")
+
+    # What is so
+
+    def members(self) -> set[int]:
+        return {port for (port,) in self.store.rows("SELECT port FROM member")}
+
+    def servers(self) -> set[int]:
+        return {port for (port,) in self.store.rows("SELECT agent_port FROM server")}
+
+
+def lines(dag: DagShown) -> list[str]:
+    return [line for node in dag.nodes for sub_task in node.sub_tasks for line in sub_task.logs]
+
+
+def shape(dag: DagShown) -> list[tuple[str, str, str, list[int]]]:
+    """Name, state, operator and attempts of every node."""
+    return [(node.name, node.state, node.operator, [each.attempt for each in node.sub_tasks]) for node in dag.nodes]
+
+
+def _address(host: Host) -> dict[str, Any]:
+    return {"ip": host.address.ip, "port": host.address.port}
