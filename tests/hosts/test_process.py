@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -111,7 +112,8 @@ def test_many_launches_of_one_record_run_it_once(directory: Path, tmp_path: Path
     command = sh(f"echo x >> {tmp_path}/count")
     directory.mkdir()
     process._record_command(directory, command)
-    runnings = [launch(command, directory=directory) for _ in range(5)]
+    with ThreadPoolExecutor(5) as lives:
+        runnings = list(lives.map(lambda _: launch(command, directory=directory), range(5)))
     assert {one.wait(BOUND) for one in runnings} == {0}
     assert len({one.pid for one in runnings}) == 1
     assert (tmp_path / "count").read_text() == "x\n"
@@ -132,6 +134,7 @@ def test_a_command_outlives_the_kill_of_its_launcher_and_is_adopted(directory: P
     launcher = subprocess.Popen([sys.executable, "-c", LAUNCHER, str(directory), *command], stdout=subprocess.PIPE, text=True)
     assert launcher.stdout is not None
     pid = int(launcher.stdout.readline())
+    eventually((directory / "began").exists)
     launcher.kill()
     launcher.communicate()
     adopted = launch(command, directory=directory)

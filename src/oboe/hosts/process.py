@@ -24,12 +24,13 @@ from pathlib import Path
 
 from oboe.domain.errors import Bug, StepFailed
 from oboe.hosts import sessions
-from oboe.hosts.sessions import Leader
+from oboe.hosts.sessions import Leader, Member
 
 __all__ = ["Running", "end_recorded", "forget", "launch", "recorded"]
 
 # Traps that do something are reset in the subshell, so the command itself meets default signals, while the wrapper outlives a TERM
-# to the group and writes the status down. `began` under noclobber is created with O_EXCL. No process is forked but the command and mv.
+# to the group and writes the status down, with an mv that ignores it. `began` under noclobber is created with O_EXCL. No process is
+# forked but the command and mv.
 _WRAPPER = """
 trap : HUP INT QUIT TERM USR1 USR2 PIPE ALRM
 record=$1; place=$2; shift 2
@@ -39,7 +40,9 @@ set -C
 { printf '%s %s\\n' "$boot" "$stat" > "$record/began"; } 2>/dev/null || exit 0
 set +C
 ( cd "$place" && exec "$@" )
-printf '%s\\n' "$?" > "$record/status.new" && mv -f "$record/status.new" "$record/status"
+status=$?
+trap '' HUP INT QUIT TERM USR1 USR2 PIPE ALRM
+printf '%s\\n' "$status" > "$record/status.new" && mv -f "$record/status.new" "$record/status"
 """
 _NEVER = "never"
 """In ``began``: somebody ended the command before it began."""
@@ -93,9 +96,7 @@ class Running:
         """End everything in its session: TERM, after the grace KILL. True once nothing of it is left, as seen by looking."""
         if self._leader is None:
             return True
-        if not self._signalled_until_gone(signal.SIGTERM, grace_seconds):
-            self._signalled_until_gone(signal.SIGKILL, _KILL_SECONDS)
-        return not sessions.members(self._leader, self._token)
+        return self._signalled_until_gone(signal.SIGTERM, grace_seconds) or self._signalled_until_gone(signal.SIGKILL, _KILL_SECONDS)
 
     def _alive(self) -> bool:
         if self._leader is None:
@@ -106,16 +107,20 @@ class Running:
         """Members may fork or exec while they are told, so each look tells those that were not told as what they are now."""
         assert self._leader is not None
         deadline, told = time.monotonic() + seconds, set[tuple[int, bytes]]()
-        while members := sessions.members(self._leader, self._token):
-            seen = {(one.pid, sessions.command_line(one.pid)): one.group for one in members}
-            for group in {group for key, group in seen.items() if key not in told}:
+        known: set[Member] = set()
+        while True:
+            # One that is ending has lost its environment, and with it the token, before it is gone; so who was ours stays ours.
+            known = {one for one in known if sessions.remains(one)} | set(sessions.members(self._leader, self._token))
+            if not known:
+                return True
+            seen = {(one.pid, sessions.command_line(one.pid)): one.group for one in known}
+            for group in {group for key, group in seen.items() if key not in told and key[1]}:
                 sessions.signal_group(group, number)
             told |= seen.keys()
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
-            sessions.wait_gone([one.pid for one in members], min(left, _LOOK_SECONDS))
-        return True
+            sessions.wait_gone([one.pid for one in known], min(left, _LOOK_SECONDS))
 
 
 def launch(
@@ -130,7 +135,7 @@ def launch(
     if _ended_by_reboot(directory):
         _remove_record(directory)
     token, fresh = _record_command(directory, command)
-    if not fresh and (running := _begun(directory, token, seconds=0.0)):
+    if not fresh and (running := _begun(directory, token, seconds=_MOMENT_SECONDS)):
         return running
     leader = _spawn(command, directory, token, env=env, cwd=cwd, stdin=stdin)
     if fresh:

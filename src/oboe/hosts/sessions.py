@@ -94,6 +94,12 @@ def members(leader: Leader, token: str) -> list[Member]:
     return [member for member in found if _carries(member.pid, token)]
 
 
+def remains(member: Member) -> bool:
+    """Whether that very process still runs."""
+    now = _look(member.pid)
+    return now is not None and now.started == member.started
+
+
 def command_line(pid: int) -> bytes:
     """What a process runs now; it changes with exec. Empty when it is gone."""
     try:
