@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -86,7 +86,7 @@ class Operating:
         dag = view.dag
         event = event_of(operator, ref.kind, view.index)
         lines = preview.preview(dag, event)
-        effects = tuple(Effect(dag.plan.nodes[line.node].name, tuple(map(str, line.agents)), line.action) for line in lines)
+        effects = tuple(Effect(dag.plan.nodes[line.node].name, _words(dag, line.agents), line.action) for line in lines)
         return Preview(f"{operator} {dag.name}", effects)
 
     def _send(self, dag: Dag, owner: Address | None, request: OperateDag) -> None:
@@ -126,6 +126,11 @@ class Operating:
                 return False
             raise
         return True
+
+
+def _words(dag: Dag, agents: Iterable[Address | None]) -> tuple[str, ...]:
+    """Who would do it; a cluster's dag leaves to the moment which agent maintains it."""
+    return tuple(str(agent or dag.home.agent or "the maintainer") for agent in agents)
 
 
 def event_of(operator: str, kind: str, index: int) -> events.Request:

@@ -161,6 +161,10 @@ class FakeDriver:
         self._called("clone_obstacle")
         return ""
 
+    def unreadable_tables(self, instance: Instance, password: Secret, since: float) -> list[str]:
+        self._called("unreadable_tables")
+        return []
+
     def hasten_clone(self, connection: Connection[Any]) -> None:
         self._called("hasten_clone")
 

@@ -169,3 +169,6 @@ class Driver(Protocol):
 
     def hasten_clone(self, connection: Connection[Any]) -> None:
         """Ask that server for what would end the wait sooner; again, every few seconds, is fine."""
+
+    def unreadable_tables(self, instance: Instance, password: Secret, since: float) -> list[str]:
+        """Tables made since then (Unix seconds) that a clone on this host can not show. ``password`` is root's."""

@@ -132,6 +132,10 @@ class SeekdbDriver:
     def clone_obstacle(self, connection: Connection[Any]) -> str:
         return statements.clone_obstacle(connection)
 
+    def unreadable_tables(self, instance: Instance, password: Secret, since: float) -> list[str]:
+        with self._opened(instance, password) as connection:
+            return statements.unreadable_tables(connection, since)
+
     def hasten_clone(self, connection: Connection[Any]) -> None:
         statements.minor_freeze(connection)
 

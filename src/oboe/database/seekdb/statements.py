@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import pymysql
 from pymysql.connections import Connection
 
 from oboe.database.port import DatabaseState, Observation
@@ -22,6 +23,7 @@ __all__ = [
     "minor_freeze",
     "set_password",
     "standing",
+    "unreadable_tables",
 ]
 
 # START_SERVICE_TIME is in microseconds, 0 until it serves; the age is by the server's own clock.
@@ -33,6 +35,13 @@ SELECT role, switchover_status, log_restore_source, sync_scn, readable_scn, star
 _CHECKPOINT_BEHIND = """
 SELECT (SELECT MAX(schema_version) FROM oceanbase.__all_table_history)
      - (SELECT MIN(checkpoint_scn) FROM oceanbase.__all_virtual_ls_info) / 1000"""
+_NEW_TABLES = """
+SELECT d.database_name, t.table_name
+  FROM oceanbase.__all_table t JOIN oceanbase.__all_database d ON d.database_id = t.database_id
+ WHERE t.table_type = 3 AND t.schema_version >= %s LIMIT %s"""
+_NEW_TABLES_MAX = 500
+_QUERY_TIMEOUT = 4012
+_DAY = 86_400.0
 STORE_DATABASE = "oboe"
 PRIMARY_AGE_SECONDS = 10.0
 """A clone of a younger primary mostly fails, and its directory never recovers (measured)."""
@@ -74,7 +83,25 @@ def clone_obstacle(connection: Connection[Any]) -> str:
         cursor.execute(_CHECKPOINT_BEHIND)
         row = cursor.fetchone()
     behind = float(row[0] or 0) / 1e6 if row else 0.0
-    return f"the primary's checkpoint to pass its newest table, {behind:.1f} s behind it" if behind >= 0 else ""
+    if behind < 0:
+        return ""
+    return "the primary's " + (f"checkpoint to pass its newest table, {behind:.1f} s behind it" if behind < _DAY else "first checkpoint")
+
+
+def unreadable_tables(connection: Connection[Any], since: float) -> list[str]:
+    """Tables made since then (Unix seconds, by this host's clock) that cannot be read here: a clone that has any will never be whole."""
+    lost = []
+    with translated("the other end"), connection.cursor() as cursor:
+        cursor.execute(_NEW_TABLES, (int(since * 1e6), _NEW_TABLES_MAX))
+        tables = cursor.fetchall()
+        cursor.execute("SET ob_query_timeout = 1000000")
+        for database, table in tables:
+            try:
+                cursor.execute(f"SELECT 1 FROM `{database.replace('`', '``')}`.`{table.replace('`', '``')}` LIMIT 1")
+            except pymysql.err.Error as error:
+                if error.args and error.args[0] == _QUERY_TIMEOUT:
+                    lost.append(f"{database}.{table}")
+    return lost
 
 
 def minor_freeze(connection: Connection[Any]) -> None:

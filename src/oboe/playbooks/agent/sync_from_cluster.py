@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 
 from oboe.domain.errors import OboeError
@@ -10,6 +13,7 @@ from oboe.domain.values import HomeKind, MaintenanceKind
 from oboe.kit import Run, Secret, Sketch, Step, playbook
 from oboe.membership.link import ClusterLink
 from oboe.membership.local import LocalAgent
+from oboe.membership.member import Member
 
 __all__ = ["SyncParams", "sync_from_cluster", "synchronize"]
 
@@ -25,22 +29,23 @@ def synchronize(run: Run, params: SyncParams) -> None:
     local, link = run.use(LocalAgent), run.use(ClusterLink)
     run.log("try to connect")
     local.remember(store_password=params.store_password)
-    why = ["the cluster's tables"]
+    why = ["nothing yet"]
 
-    def members() -> list[object] | None:
+    def seen() -> tuple[list[Member], Mapping[str, Any]] | None:
+        """Members and facts; a replica shows one table before the other."""
         try:
-            return list(link.members_here()) or None
+            members, facts = link.members_here(), link.facts_here()
         except OboeError as error:
-            why[0] = str(error)
+            why[0] = error.message
             return None
+        return (members, facts) if members and "cluster_id" in facts else None
 
-    run.wait_until(members, why=lambda: f"this host's database to show the members: {why[0]}", timeout=120, every=0.05)
+    members, facts = run.wait_until(seen, why=lambda: f"this host's database to show the members: {why[0]}", timeout=120, every=0.05)
     local.remember(root_password=params.root_password, authority_key=params.authority_key)
     run.log("connect succeed, dump password")
     run.log("synchronize agent from oceanbase")
-    local.replace_members(link.members_here())
-    facts = link.facts_here()
-    local.remember(cluster_id=int(facts.get("cluster_id", 0)), cluster_name=str(facts.get("cluster_name", "")))
+    local.replace_members(members)
+    local.remember(cluster_id=int(facts["cluster_id"]), cluster_name=str(facts.get("cluster_name", "")))
     run.log("sync agent data")
 
 
