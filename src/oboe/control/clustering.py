@@ -43,6 +43,8 @@ class Clustering:
         with self._lock:
             changed, self._joined = wanted is not self._joined, wanted
         if not changed:
+            if wanted and self._engine.maintainer() is None:
+                self._engine.nudge_lease()  # perhaps what has changed is what kept this agent from seeing it
             return
         if wanted:
             _log.info("taking part in cluster %s", self._local.cluster_name())
@@ -71,8 +73,16 @@ class Clustering:
         return Nothing()
 
     def maintainer(self) -> Address | None:
+        """Who maintains the cluster; asked of the cluster's home when this agent has not seen it yet. None also when that is away."""
         found = self._engine.maintainer()
-        return None if found is None else found.agent
+        if found is not None or not self._joined:
+            return None if found is None else found.agent
+        try:
+            row = self._link.lease().holder()
+        except OboeError as error:
+            _log.warning("the maintainer could not be looked up: %s", error)
+            return None
+        return row[0] if row is not None and row[2] > 0 else None
 
     def announce_members(self) -> None:
         """Have every other member read the list again. Who does not answer reads it when it comes back."""

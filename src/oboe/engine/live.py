@@ -32,6 +32,7 @@ class Live:
         self._due: dict[str, int] = {}
         self._lock = threading.Lock()
         self._watchers: dict[str, list[_Told]] = {}
+        self._closed = False
         self._listeners: tuple[Listener, ...] = ()
 
     # Dags and their times
@@ -104,6 +105,8 @@ class Live:
         told = _Told(known_version)
         with self._lock:
             self._watchers.setdefault(key, []).append(told)
+            if self._closed:
+                told.event.set()
         try:
             dag = self.dags.get(key) or load(key)
             if dag is None or dag.version > known_version:
@@ -117,6 +120,13 @@ class Live:
                     self._watchers[key] = left
                 else:
                     del self._watchers[key]
+
+    def close(self) -> None:
+        """Nobody is kept waiting any more: the agent stops."""
+        with self._lock:
+            self._closed = True
+            for told in (each for watchers in self._watchers.values() for each in watchers):
+                told.event.set()
 
     def _tell(self, dag: Dag) -> None:
         with self._lock:

@@ -79,6 +79,7 @@ class Scheduler:
         self._queue.put(None)
         if self._thread.is_alive():
             self._thread.join(timeout)
+        self._live.close()
 
     def submit(self, draft: Draft) -> Dag:
         """Create the dag in the home, durably, and have it begun. `Refused` ``maintenance.held``; `TryAgain`."""
