@@ -1,0 +1,212 @@
+"""The agent's process in a crash run: an engine over its stores, composed as the daemon does it, with points where it may be killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import msgspec
+import pymysql
+
+from oboe.domain.errors import OboeError
+from oboe.domain.messages import Fence
+from oboe.domain.model import Dag, Home
+from oboe.domain.values import Address, HomeKind
+from oboe.engine.attempt import Tools
+from oboe.engine.limits import Limits
+from oboe.engine.ports import Draft
+from oboe.engine.server import Engine
+from oboe.hosts import process
+from oboe.kit.registry import Registry
+from oboe.store.mysql import Lease, Mysql, MysqlHome
+from oboe.store.sqlite import Sqlite, SqliteHome, SqliteInbox
+from tests.crash import post, steps
+from tests.crash.fuse import Deadly, Fuse
+from tests.crash.stories import HOME, MAINTENANCE, STORIES
+
+__all__ = ["KEY", "World", "inbox_facts", "live", "stored_dag"]
+
+KEY = "c0ffee" * 5 + "00"
+LIMITS = Limits(
+    workers_max=16, flush_seconds=0.005, backoff_seconds_min=0.005, backoff_seconds_max=0.02, lease_seconds=60.0, lease_look_seconds=0.05
+)
+_PATIENCE_SECONDS = 20.0
+"""A run that is not over by then is stuck."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What outlives the agents of one run."""
+
+    directory: Path
+    story: str
+    port: int = 0
+    """Of the server that keeps the cluster's home; 0: the dag's home is an agent's SQLite file."""
+    database: str = ""
+
+    @property
+    def home(self) -> HomeKind:
+        return HomeKind.CLUSTER if self.port else HomeKind.AGENT
+
+    @property
+    def effects(self) -> Path:
+        return self.directory / "effects"
+
+    def store_of(self, agent: Address) -> Path:
+        return self.directory / f"{agent.port}.db"
+
+    def points_of(self, agent: Address) -> Path:
+        return self.directory / f"{agent.port}.points"
+
+    def connect(self) -> Any:
+        """A connection to the database of this run, on the cluster's server."""
+        return pymysql.connect(
+            host="127.0.0.1", port=self.port, user="root", database=self.database or None, connect_timeout=5, read_timeout=30
+        )
+
+
+def live(world: World, here: Address, deadly: int, say_over: Callable[[], None]) -> None:
+    """One life: take up what was left, play one's part until told to stop. Ends the process, by status 0 if all went well."""
+    told = threading.Event()
+
+    def tell(number: int, frame: FrameType | None) -> None:
+        told.set()
+
+    signal.signal(signal.SIGTERM, tell)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    fuse = Fuse(world.points_of(here), deadly)
+    engine = _engine(world, here, fuse)
+    post.serve(world.directory, here, engine, fuse)
+    engine.start()
+    if here == HOME:
+        if world.port:
+            cluster = Mysql(world.connect)
+            engine.watch_lease(Lease(Deadly(cluster, fuse)), lambda: _ClusterHome(cluster, fuse))  # type: ignore[arg-type]
+        _play(world, engine)
+        _quiet(engine)
+        say_over()
+    told.wait()
+    _quiet(engine)
+    engine.stop()
+    sys.stdout.flush()
+    os._exit(0)
+
+
+class _ClusterHome(MysqlHome):
+    """The cluster's home, over a database that may be the last thing that this process sees."""
+
+    def __init__(self, cluster: Mysql, fuse: Fuse) -> None:
+        super().__init__(cluster)
+        self._database = Deadly(cluster, fuse)
+
+
+def _engine(world: World, here: Address, fuse: Fuse) -> Engine:
+    database: Any = Deadly(Sqlite(world.store_of(here)), fuse)
+    registry = Registry()
+    registry.add_module(steps)
+    tools = Tools(
+        here=here,
+        registry=registry,
+        services={steps.Effects: steps.Effects(world.effects, fuse)},
+        children=None,  # type: ignore[arg-type]
+        open_params=lambda home, kind, params: msgspec.convert(params, kind),
+        launch=process.launch,
+        end_recorded=process.end_recorded,
+        work_root=world.directory / f"work-{here.port}",
+        limits=LIMITS,
+        clock=time.time_ns,
+    )
+    return Engine(tools=tools, home=SqliteHome(database), inbox=SqliteInbox(database), courier=post.Courier(world.directory, fuse))
+
+
+def _play(world: World, engine: Engine) -> None:
+    """The person: starts the dag, asks again when nobody answered, and asks what the story says until it is over."""
+    story, kind = STORIES[world.story], world.home
+    draft = Draft(
+        key=KEY,
+        name="crash",
+        playbook="crash",
+        plan=story.plan(),
+        params={},
+        home=Home(kind, HOME if kind is HomeKind.AGENT else None),
+        maintenance=MAINTENANCE,
+        created_at=1,
+        created_by=HOME,
+    )
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    known, dag = -1, _insist(lambda: engine.submit(draft), deadline)
+    while not story.over(dag):
+        request = story.act(dag)
+        if request is not None:
+            _try(lambda request=request: engine.ask(kind, KEY, request))  # type: ignore[misc]
+        known = dag.version
+        found = _insist(lambda known=known: engine.wait_version(kind, KEY, known, 0.2), deadline)  # type: ignore[misc]
+        if found is None:
+            raise SystemExit("the dag is lost")
+        dag = found
+        if time.monotonic() > deadline:
+            raise SystemExit(f"stuck: {dag.sub_tasks} {engine.status()}")
+
+
+def _quiet(engine: Engine) -> None:
+    """Wait until nothing is on its way from this agent."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    pause = threading.Event()
+    while _under_way(engine):
+        if time.monotonic() > deadline:
+            raise SystemExit(f"never quiet: {engine.status()}")
+        pause.wait(0.002)
+
+
+def _under_way(engine: Engine) -> bool:
+    status = engine.status()
+    return bool(status.running or status.orders_open or status.reports_pending or any(each.dispatcher.pending for each in engine._serving()))
+
+
+def _insist(ask: Callable[[], Any], deadline: float) -> Any:
+    """Ask until there is an answer."""
+    while True:
+        try:
+            return ask()
+        except OboeError:
+            if time.monotonic() > deadline:
+                raise
+            threading.Event().wait(0.005)
+
+
+def _try(ask: Callable[[], object]) -> None:
+    """Ask once; what is refused, or not answered, is decided anew from how the dag stands."""
+    try:
+        ask()
+    except OboeError as error:
+        print(f"not granted: {error}", file=sys.stderr)
+
+
+def inbox_facts(world: World, agent: Address) -> tuple[list[Fence], int]:
+    """Orders of that agent that are still open, and how many it may never forget."""
+    database = Sqlite(world.store_of(agent))
+    try:
+        unforgettable = database.read(lambda session: session.rows("SELECT COUNT(*) FROM inbox WHERE settled_at = 0"))
+        return [entry.fence for entry in SqliteInbox(database).open()], unforgettable[0][0]
+    finally:
+        database.close()
+
+
+def stored_dag(world: World) -> tuple[Dag | None, int, list[str]]:
+    """The dag as it is kept, how many locks are held in its home, and its log."""
+    database: Any = Mysql(world.connect) if world.port else Sqlite(world.store_of(HOME))
+    home = MysqlHome(database) if world.port else SqliteHome(database)
+    try:
+        dag = home.load(KEY)
+        ((locks,),) = database.read(lambda session: session.rows("SELECT COUNT(*) FROM maintenance_lock"))
+        return dag, locks, [] if dag is None else [record.line.text for record in home.logs(dag)]
+    finally:
+        database.close()

@@ -1,0 +1,99 @@
+"""Messages between agents of one host: the engine's courier over Unix sockets, a connection for each message."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from multiprocessing.connection import Client, Connection, Listener
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from oboe.domain.errors import OboeError, TryAgain, Unreachable
+from oboe.domain.messages import Interrupt, Order, Report, Verdict
+from oboe.domain.model import Home
+from oboe.domain.values import Address
+from oboe.engine.server import Engine
+from tests.crash.fuse import Fuse
+
+__all__ = ["Courier", "serve"]
+
+_ANSWER_SECONDS = 5.0
+
+
+class Courier:
+    """Implements `oboe.engine.ports.Courier`. Points: before a message leaves, after it is answered."""
+
+    def __init__(self, directory: Path, fuse: Fuse) -> None:
+        self._directory = directory
+        self._fuse = fuse
+
+    def order(self, agent: Address, order: Order) -> None:
+        self._carry(agent, "order", order)
+
+    def interrupt(self, agent: Address, interrupt: Interrupt) -> None:
+        self._carry(agent, "interrupt", interrupt)
+
+    def settled(self, agent: Address, dag_key: str) -> None:
+        self._carry(agent, "settled", dag_key)
+
+    def report(self, home: Home, maintainer: Address, report: Report) -> Verdict:
+        return Verdict(self._carry(maintainer, "report", (home, report), name=f"report {report.phase.name.lower()}"))
+
+    def _carry(self, agent: Address, verb: str, message: Any, *, name: str = "") -> Any:
+        label = name or verb
+        self._fuse.point(f"{label}: not sent")
+        try:
+            with Client(str(socket_of(self._directory, agent)), "AF_UNIX") as connection:
+                connection.send_bytes(msgspec.json.encode((verb, message)))
+                if not connection.poll(_ANSWER_SECONDS):
+                    raise Unreachable("agent.away", f"{agent} does not answer")
+                again, answer = msgspec.json.decode(connection.recv_bytes())
+        except (OSError, EOFError) as error:
+            raise Unreachable("agent.away", f"{agent}: {error}") from error
+        if again:
+            raise TryAgain("agent.busy", again)
+        self._fuse.point(f"{label}: answered")
+        return answer
+
+
+def serve(directory: Path, here: Address, engine: Engine, fuse: Fuse) -> None:
+    """Answer messages to this agent, on threads that end with the process. Points: a message came, and was carried out."""
+    place = socket_of(directory, here)
+    place.unlink(missing_ok=True)
+    listener = Listener(str(place), "AF_UNIX", backlog=64)
+    verbs: Mapping[str, tuple[Any, Callable[..., Any]]] = {
+        "order": (Order, engine.order),
+        "interrupt": (Interrupt, engine.interrupt),
+        "settled": (str, engine.settled),
+        "report": (tuple[Home, Report], lambda both: engine.report(*both)),
+    }
+
+    def answer(connection: Connection) -> None:
+        with connection:
+            verb, body = msgspec.json.decode(connection.recv_bytes(), type=tuple[str, msgspec.Raw])
+            kind, carry_out = verbs[verb]
+            fuse.point(f"{verb}: arrived")
+            try:
+                answered = ("", carry_out(msgspec.json.decode(body, type=kind)))
+            except OboeError as error:
+                answered = (str(error), None)
+            fuse.point(f"{verb}: carried out")
+            connection.send_bytes(msgspec.json.encode(answered))
+
+    def answer_quietly(connection: Connection) -> None:
+        try:
+            answer(connection)
+        except (OSError, EOFError):
+            pass  # whoever asked is dead, or gave up
+
+    def listen() -> None:
+        while True:
+            threading.Thread(target=answer_quietly, args=(listener.accept(),), daemon=True).start()
+
+    threading.Thread(target=listen, name="post", daemon=True).start()
+
+
+def socket_of(directory: Path, agent: Address) -> Path:
+    return directory / f"{agent.port}.sock"
