@@ -9,8 +9,9 @@ from typing import Any
 
 from oboe.api.app import app
 from oboe.api.serve import Serving, serve
+from oboe.control.gathering import Gathered
 from oboe.control.port import Caller, ForwardedAnswer, ForwardedRequest
-from oboe.control.views import AgentView, ClusterView, DagView, Effect, Member, Preview, Ref, StatusView
+from oboe.control.views import AgentView, ClusterView, DagView, Effect, Member, Preview, Ref, StatusView, WaitView
 from oboe.domain.errors import Refused
 from oboe.domain.model import Dag
 from oboe.domain.records import LogRecord, Page
@@ -65,6 +66,10 @@ class FakeControl:
     raises: dict[str, Exception] = field(default_factory=dict)
     asked: list[tuple[str, Any]] = field(default_factory=list)
     shown: ClusterView = NO_CLUSTER
+    missing: tuple[Address, ...] = ()
+    """Members that do not answer."""
+    changed: list[str] = field(default_factory=list)
+    """What changed something, or was allowed to."""
     master: Callable[[ForwardedRequest], ForwardedAnswer] | None = None
 
     # This agent
@@ -88,10 +93,11 @@ class FakeControl:
         self._ask("status", probe_timeout)
         return StatusView(agent=self.agent(), database_state=3, sql_port=2881, under_maintenance=False)
 
-    def statuses(self, *, probe_timeout: float = 2.0) -> Mapping[Address, StatusView]:
-        return {self.here: self.status(probe_timeout=probe_timeout)}
+    def statuses(self, *, probe_timeout: float = 2.0) -> Mapping[Address, StatusView | None]:
+        return {self.here: self.status(probe_timeout=probe_timeout), **dict.fromkeys(self.missing)}
 
     def set_agent_password(self, password: Secret) -> None:
+        self.changed.append("set_agent_password")
         self.keys.agent = password.reveal()
 
     def forward_to_master(self, request: ForwardedRequest) -> ForwardedAnswer:
@@ -139,12 +145,12 @@ class FakeControl:
             raise Refused("task.no_agent_maintenance", "the agent is not under maintenance")
         return views[-1]
 
-    def newest_agents_maintenance(self, *, details: bool) -> Sequence[DagView]:
-        return self._views(HomeKind.AGENT, details, everybody=True)
+    def newest_agents_maintenance(self, *, details: bool) -> Gathered:
+        return Gathered(self._views(HomeKind.AGENT, details, everybody=True), self.missing)
 
-    def unfinished(self, *, details: bool) -> Sequence[DagView] | None:
+    def unfinished(self, *, details: bool) -> Gathered | None:
         self._ask("unfinished", details)
-        return [*self._views(HomeKind.AGENT, details), *self._views(HomeKind.CLUSTER, details)]
+        return Gathered([*self._views(HomeKind.AGENT, details), *self._views(HomeKind.CLUSTER, details)], self.missing)
 
     def unfinished_cluster(self, *, details: bool) -> Sequence[DagView]:
         self._ask("unfinished_cluster", details)
@@ -155,8 +161,12 @@ class FakeControl:
         self._ask("unfinished_agent", details)
         return self._views(HomeKind.AGENT, details)
 
-    def main_dags(self, *, details: bool) -> Sequence[DagView]:
-        return []
+    def main_dags(self, *, details: bool) -> Gathered:
+        return Gathered((), self.missing)
+
+    def waits(self, ref: Ref) -> Sequence[WaitView]:
+        self.dag(ref, details=False)
+        return [WaitView(sub_task=0, node="a node", agent=self.here, why="it is due", since=1, until=0, tries=1)]
 
     # Operating
 
@@ -217,6 +227,7 @@ class FakeControl:
         self._ask(name, values)
         if dry_run:
             return Preview(name, (), ())
+        self.changed.append(name)
         make = self.makes.get(name)
         return make(*values) if make else None
 

@@ -68,6 +68,8 @@ def _of(info: Any, name: str) -> Any:
             return [_of(item, name)]
         case inspect.VarTupleType(item_type=item):
             return (_of(item, name),)
+        case inspect.TupleType(item_types=items):
+            return tuple(_of(item, f"{name} {at}") for at, item in enumerate(items))
         case inspect.BoolType():
             return True
         case inspect.IntType():

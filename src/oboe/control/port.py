@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from oboe.control.gathering import Gathered
 from oboe.control.views import AgentView, ClusterView, DagView, Member, Preview, Ref, StatusView, WaitView
 from oboe.domain.model import Dag
 from oboe.domain.values import Address, Identity
@@ -47,6 +48,7 @@ class ForwardedAnswer:
     status: int
     content_type: str
     body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class Keys(Protocol):
@@ -94,10 +96,10 @@ class Control(Protocol):
     def newest_agent_maintenance(self, *, details: bool) -> DagView:
         """`Refused` ``task.no_agent_maintenance``."""
 
-    def newest_agents_maintenance(self, *, details: bool) -> Sequence[DagView]:
-        """Own first, then every other agent's that answers within the bound."""
+    def newest_agents_maintenance(self, *, details: bool) -> Gathered:
+        """Own first, then every other agent's that answers within the bound; who does not is named."""
 
-    def unfinished(self, *, details: bool) -> Sequence[DagView] | None:
+    def unfinished(self, *, details: bool) -> Gathered | None:
         """All agents' local ones, then the cluster's (CLUSTER AGENT); own local ones otherwise. None: nobody answered.
         `Refused` ``agent.identity_unknown`` for SCALING OUT, SCALING IN, UNIDENTIFIED."""
 
@@ -106,7 +108,7 @@ class Control(Protocol):
     def waits(self, ref: Ref) -> Sequence[WaitView]:
         """What the running sub-tasks of a dag wait for, asked of the agents that run them; one that does not answer is left out."""
 
-    def main_dags(self, *, details: bool) -> Sequence[DagView]: ...
+    def main_dags(self, *, details: bool) -> Gathered: ...
 
     # Operating tasks
     def operate(self, ref: Ref, operator: str, caller: Caller) -> None:
@@ -146,8 +148,8 @@ class Control(Protocol):
     # The cluster
     def cluster(self) -> ClusterView: ...
     def members(self) -> Sequence[Member]: ...
-    def statuses(self, *, probe_timeout: float = 2.0) -> Mapping[Address, StatusView]:
-        """Of every agent that answers within the bound."""
+    def statuses(self, *, probe_timeout: float = 2.0) -> Mapping[Address, StatusView | None]:
+        """Of every member; None: it did not answer within the bound."""
 
     def ready(self) -> Mapping[str, Any]:
         """``{"ready": bool, "waits_for": [text, …]}`` for ``GET /oboe/v1/ready``."""

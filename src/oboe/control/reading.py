@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from oboe.control.gathering import Gathered
 from oboe.control.views import DagView, Ref
 from oboe.domain import fold
 from oboe.domain.errors import OboeError, Refused, TryAgain, Unreachable
@@ -28,6 +29,9 @@ __all__ = ["FindDag", "ListDags", "Reading", "Views"]
 
 ASK_SECONDS = 2.0
 """How long another agent may take to answer a read; one that hangs is left out after that."""
+
+GATHER_SECONDS = 1.5
+"""How long all others together may take where they are only part of an answer, which is due within 2 s."""
 
 _NEEDS_CLUSTER = (Identity.CLUSTER_AGENT, Identity.SCALING_IN)
 
@@ -104,24 +108,25 @@ class Reading:
             raise Refused("task.no_agent_maintenance", "the agent is not under maintenance")
         return self._view(self._own, (newest, 0), details)
 
-    def newest_agents_maintenance(self, *, details: bool) -> Sequence[DagView]:
+    def newest_agents_maintenance(self, *, details: bool) -> Gathered:
         newest = self._own.newest_maintenance()
         own = [] if newest is None else [self._view(self._own, (newest, 0), details)]
-        return own + self._from_others(ListDags("newest", details))
+        others = self._from_others(ListDags("newest", details))
+        return Gathered([*own, *others], others.missing)
 
-    def unfinished(self, *, details: bool) -> Sequence[DagView] | None:
+    def unfinished(self, *, details: bool) -> Gathered | None:
         identity = self._local.identity()
         if identity in (Identity.SCALING_OUT, Identity.SCALING_IN, Identity.UNIDENTIFIED):
             raise Refused("agent.identity_unknown", f"an agent that is {identity.name.replace('_', ' ')} has no list of unfinished tasks")
         own = self.unfinished_agent(details=details)
         if identity is not Identity.CLUSTER_AGENT:
-            return own
+            return Gathered(own)
         others = self._from_others(ListDags("unfinished", details))
         try:
             cluster = self.unfinished_cluster(details=details)
         except OboeError:
             cluster = []
-        return [*own, *others, *cluster]
+        return Gathered([*own, *others, *cluster], others.missing)
 
     def unfinished_cluster(self, *, details: bool) -> Sequence[DagView]:
         return self._of_cluster(lambda home: [self._view(home, (dag, 0), details) for dag in home.unsettled() if _unfinished(dag)])
@@ -129,17 +134,18 @@ class Reading:
     def unfinished_agent(self, *, details: bool) -> Sequence[DagView]:
         return [self._view(self._own, (dag, 0), details) for dag in self._own.unsettled() if _unfinished(dag)]
 
-    def main_dags(self, *, details: bool) -> Sequence[DagView]:
+    def main_dags(self, *, details: bool) -> Gathered:
         """The dags that lead those which still hold agents."""
         found: dict[str, DagView] = {}
-        for view in self.newest_agents_maintenance(details=False):
+        led = self.newest_agents_maintenance(details=False)
+        for view in led:
             leader = view.dag.leader
             if leader is None or fold.settled(view.dag) or leader.dag_key in found:
                 continue
             main = self._by_key(leader.home, leader.agent, leader.dag_key, details)
             if main is not None:
                 found[leader.dag_key] = main
-        return list(found.values())
+        return Gathered(found.values(), led.missing)
 
     # For other agents
 
@@ -221,13 +227,14 @@ class Reading:
             return None
         return views[0] if views else None
 
-    def _from_others(self, request: ListDags) -> list[DagView]:
+    def _from_others(self, request: ListDags) -> Gathered:
         others = self._local.others()
         if not others:
-            return []
-        answers = self._peers().call_all(others, "dag.list", request, Views, timeout=ASK_SECONDS)
-        found = (answers.get(agent) for agent in others)
-        return [view for answer in found if isinstance(answer, Views) for view in answer.views]
+            return Gathered()
+        answers = self._peers().call_all(others, "dag.list", request, Views, timeout=GATHER_SECONDS)
+        found = {agent: answers.get(agent) for agent in others}
+        views = [view for answer in found.values() if isinstance(answer, Views) for view in answer.views]
+        return Gathered(views, [agent for agent, answer in found.items() if not isinstance(answer, Views)])
 
     @staticmethod
     def _find(home: DagStore, kind: str, number: int) -> tuple[Dag, int]:

@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from oboe.control.gathering import Gathered
 from oboe.control.operating import Operating
 from oboe.control.operations import Operations
 from oboe.control.port import Caller, ForwardedAnswer, ForwardedRequest, Keys
-from oboe.control.reading import ASK_SECONDS, Reading
+from oboe.control.reading import GATHER_SECONDS, Reading
 from oboe.control.views import AgentView, ClusterView, DagView, Preview, Ref, ServerView, StatusView, WaitView
 from oboe.control.waits import Waits
 from oboe.database.port import DatabaseState, Driver
@@ -22,7 +23,7 @@ from oboe.kit.secret import Secret
 from oboe.membership.link import ClusterLink
 from oboe.membership.local import LocalAgent
 from oboe.membership.member import Member
-from oboe.remote.messages import Nothing
+from oboe.membership.verbs import AskStatus
 
 if TYPE_CHECKING:
     from oboe.remote.client import Peers
@@ -31,6 +32,9 @@ __all__ = ["Oboe"]
 
 RUNNING = 2
 """OBShell's service state of an agent that answers."""
+
+STATUS_PROBE_SECONDS = 1.0
+"""How long one database may take to be looked at where all agents are asked."""
 
 _BEFORE_INIT = (Identity.FOLLOWER,)
 
@@ -122,10 +126,10 @@ class Oboe:
     def newest_agent_maintenance(self, *, details: bool) -> DagView:
         return self._reading.newest_agent_maintenance(details=details)
 
-    def newest_agents_maintenance(self, *, details: bool) -> Sequence[DagView]:
+    def newest_agents_maintenance(self, *, details: bool) -> Gathered:
         return self._reading.newest_agents_maintenance(details=details)
 
-    def unfinished(self, *, details: bool) -> Sequence[DagView] | None:
+    def unfinished(self, *, details: bool) -> Gathered | None:
         return self._reading.unfinished(details=details)
 
     def unfinished_cluster(self, *, details: bool) -> Sequence[DagView]:
@@ -137,7 +141,7 @@ class Oboe:
     def waits(self, ref: Ref) -> Sequence[WaitView]:
         return self._waits.of(ref)
 
-    def main_dags(self, *, details: bool) -> Sequence[DagView]:
+    def main_dags(self, *, details: bool) -> Gathered:
         return self._reading.main_dags(details=details)
 
     # Operating
@@ -214,13 +218,12 @@ class Oboe:
                 return self._local.members()
         return self._members()
 
-    def statuses(self, *, probe_timeout: float = 2.0) -> Mapping[Address, StatusView]:
-        own = self.status(probe_timeout=probe_timeout)
-        others = [member.address for member in self.members() if member.address != self._local.address]
-        answers = self._peers().call_all(others, "agent.status", Nothing(), StatusView, timeout=ASK_SECONDS) if others else {}
-        found = {self._local.address: own}
-        found.update((agent, answer) for agent, answer in answers.items() if isinstance(answer, StatusView))
-        return found
+    def statuses(self, *, probe_timeout: float = 2.0) -> Mapping[Address, StatusView | None]:
+        """Every database is looked at for a second at most, so that an agent over one that hangs still answers in time."""
+        request = AskStatus(min(probe_timeout, STATUS_PROBE_SECONDS))
+        agents = [self._local.address, *(member.address for member in self.members() if member.address != self._local.address)]
+        answers = self._peers().call_all(agents, "agent.status", request, StatusView, timeout=GATHER_SECONDS)
+        return {agent: answer if isinstance(answer, StatusView) else None for agent, answer in answers.items()}
 
     def _members(self) -> tuple[Member, ...]:
         if self._local.identity() in (Identity.SINGLE, Identity.SCALING_OUT):

@@ -18,7 +18,20 @@ from oboe.domain.values import Address, HomeKind, Identity
 from oboe.kit.secret import Secret
 from oboe.membership.link import ClusterLink
 from oboe.membership.local import LocalAgent
-from oboe.membership.verbs import AskDag, Become, Configure, ConfigureAnswer, FollowDag, Invite, LeadDag, Leave, SignalDag, WakeDag
+from oboe.membership.verbs import (
+    AskDag,
+    AskStatus,
+    Become,
+    Configure,
+    ConfigureAnswer,
+    FollowDag,
+    Invite,
+    LeadDag,
+    Leave,
+    LedBy,
+    SignalDag,
+    WakeDag,
+)
 from oboe.remote.messages import Nothing
 
 __all__ = ["Membership", "Verbs", "register_verbs"]
@@ -33,7 +46,7 @@ class Verbs(Protocol):
 class Membership:
     """Verbs about what this agent is and what its database is."""
 
-    def __init__(self, local: LocalAgent, driver: Driver, link: ClusterLink, status: Callable[[], StatusView]) -> None:
+    def __init__(self, local: LocalAgent, driver: Driver, link: ClusterLink, status: Callable[..., StatusView]) -> None:
         self._local = local
         self._driver = driver
         self._link = link
@@ -80,8 +93,8 @@ class Membership:
             self._local.replace_members(self._link.members())
         return Nothing()
 
-    def status(self, caller: Address, request: Nothing) -> StatusView:
-        return self._status()
+    def status(self, caller: Address, request: AskStatus) -> StatusView:
+        return self._status(probe_timeout=request.probe_seconds)
 
 
 def register_verbs(
@@ -97,7 +110,7 @@ def register_verbs(
 ) -> None:
     """Register all verbs but those of the engine's messages."""
     verbs.on("agent.become", Become, membership.become)
-    verbs.on("agent.status", Nothing, membership.status)
+    verbs.on("agent.status", AskStatus, membership.status)
     verbs.on("instance.configure", Configure, membership.configure)
     verbs.on("database.invite", Invite, membership.invite)
     verbs.on("member.leave", Leave, membership.leave)
@@ -108,6 +121,7 @@ def register_verbs(
     verbs.on("dag.waits", WaitsOf, lambda caller, request: waits.here(request))
     verbs.on("dag.operate", OperateDag, lambda caller, request: operating.carry_out(request))
     verbs.on("dag.lead", LeadDag, lambda caller, request: led.lead(request))
+    verbs.on("dag.led_by", LedBy, lambda caller, request: led.led_by(request))
     verbs.on("dag.signal", SignalDag, lambda caller, request: led.signal(request))
     verbs.on("dag.ask", AskDag, lambda caller, request: led.ask(request), long=True)
     verbs.on("dag.follow", FollowDag, lambda caller, request: led.follow(request), long=True)

@@ -7,9 +7,11 @@ from typing import Any
 import msgspec
 
 from oboe.database.port import Instance
+from oboe.kit.run import Child
 
 __all__ = [
     "AskDag",
+    "AskStatus",
     "Become",
     "Configure",
     "ConfigureAnswer",
@@ -17,6 +19,8 @@ __all__ = [
     "Invite",
     "LeadDag",
     "Leave",
+    "LedBy",
+    "LedDags",
     "SignalDag",
     "WakeDag",
 ]
@@ -33,6 +37,12 @@ class Configure(msgspec.Struct):
 class ConfigureAnswer(msgspec.Struct):
     instance: Instance
     warnings: list[str]
+
+
+class AskStatus(msgspec.Struct):
+    """``agent.status``: how do you and your database do? It may be looked at for that long."""
+
+    probe_seconds: float = 1.0
 
 
 class Become(msgspec.Struct):
@@ -73,10 +83,20 @@ class FollowDag(msgspec.Struct):
 
 
 class AskDag(msgspec.Struct):
-    """``dag.ask``: an operator from its leader."""
+    """``dag.ask``: an operator from its leader. RELEASE: come to rest and hold nothing, undone where that can be, else passed."""
 
     dag_key: str
     operator: str
+
+
+class LedBy(msgspec.Struct):
+    """``dag.led_by``: which of your dags that are not settled does that one lead?"""
+
+    leader_key: str
+
+
+class LedDags(msgspec.Struct):
+    children: list[Child]
 
 
 class SignalDag(msgspec.Struct):

@@ -68,9 +68,10 @@ def get_status(call: Call) -> AgentStatus:
 
 
 def get_statuses(call: Call) -> dict[str, AgentStatus]:
-    """How every agent that answers in time does, by address."""
+    """How every agent that answers in time does, by address; the header X-Oboe-Missing names the others."""
     statuses = call.control.statuses(probe_timeout=_probe_seconds(call))
-    return {str(address): _status(view) for address, view in statuses.items()}
+    call.note_missing(address for address, view in statuses.items() if view is None)
+    return {str(address): _status(view) for address, view in statuses.items() if view is not None}
 
 
 def get_time(call: Call) -> str:

@@ -85,7 +85,7 @@ class Obshell:
             started=started,
         )
         answer = self._answer_opened(request, forwarded)
-        return ForwardedAnswer(answer.status, answer.content_type, answer.body)
+        return ForwardedAnswer(answer.status, answer.content_type, answer.body, answer.headers)
 
     def refuse(self, condition: str, started: float) -> Answer:
         """What the server around this API answers by itself."""
@@ -124,7 +124,13 @@ class Obshell:
         answer = self._control.forward_to_master(forwarded)
         if answer.status == 401:
             self._door.disown(admitted)
-        return Answer(status=answer.status, body=answer.body, content_type=answer.content_type, guessing=answer.status == 401)
+        return Answer(
+            status=answer.status,
+            body=answer.body,
+            content_type=answer.content_type,
+            headers=tuple(answer.headers),
+            guessing=answer.status == 401,
+        )
 
     def _not_routed(self, request: Request) -> Answer:
         target = self.routes.redirect(request.method, request.path)

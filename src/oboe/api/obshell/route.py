@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import parse_qs
@@ -105,6 +105,12 @@ class Call:
         seconds = max((view.stale_seconds for view in views), default=0.0)
         if seconds > 0:
             self.headers.append(("X-Oboe-Stale", f"{seconds:.1f}"))
+
+    def note_missing(self, agents: Iterable[Address]) -> None:
+        """Say who should be in the answer and did not answer in time."""
+        named = ", ".join(str(agent) for agent in agents)
+        if named:
+            self.headers.append(("X-Oboe-Missing", named))
 
 
 Handler = Callable[[Call], Any]

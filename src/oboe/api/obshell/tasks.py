@@ -12,6 +12,7 @@ from oboe.api.obshell.names import NODE_OPERATORS
 from oboe.api.obshell.objects import DagObject, LogObject, NodeObject, PreviewObject, SubTaskObject
 from oboe.api.obshell.route import Call, Route
 from oboe.api.shared.envelope import NO_DATA, Contents
+from oboe.control.gathering import Gathered
 from oboe.control.views import DagView, Ref
 from oboe.domain.errors import Refused
 from oboe.domain.records import Page
@@ -103,7 +104,7 @@ def get_agent_maintenance(call: Call) -> DagObject:
 
 
 def get_agents_maintenance(call: Call) -> Contents:
-    """The newest maintenance dag of every agent that answers in time."""
+    """The newest maintenance dag of every agent that answers in time; the header X-Oboe-Missing names the others."""
     details = call.details()
     return _dags(call, call.control.newest_agents_maintenance(details=details), details)
 
@@ -112,7 +113,7 @@ def get_agents_maintenance(call: Call) -> Contents:
 
 
 def get_unfinished(call: Call) -> Contents:
-    """Unfinished dags: every agent's own, then the cluster's."""
+    """Unfinished dags: every agent's own, then the cluster's; the header X-Oboe-Missing names agents that did not answer."""
     details = call.details()
     views = call.control.unfinished(details=details)
     return Contents(None) if views is None else _dags(call, views, details)
@@ -167,6 +168,8 @@ def _dag(call: Call, view: DagView, details: bool) -> DagObject:
 
 def _dags(call: Call, views: Sequence[DagView], details: bool) -> Contents:
     call.note_stale(*views)
+    if isinstance(views, Gathered):
+        call.note_missing(views.missing)
     return Contents([codec.dag_object(view, details=details) for view in views])
 
 
