@@ -34,6 +34,8 @@ T = TypeVar("T")
 STORE_USER = "oboe"
 STORE_DATABASE = "oboe"
 _ROLE_PROBE_SECONDS = 2.0
+_HASTEN_EVERY_SECONDS = 10.0
+"""Asking a primary to hurry more often gives it more to compact, and a clone must wait for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class ClusterLink:
         self._lock = threading.Lock()
         self._primary: Primary | None = None
         self._store: Mysql | None = None
+        self._hasten_again_at = 0.0
         self.trouble = ""
         """Why the cluster's home could not be reached when it was last tried; empty when it could."""
 
@@ -110,8 +113,9 @@ class ClusterLink:
             return f"the primary: {error.message}"
         try:
             obstacle = self._driver.clone_obstacle(connection)
-            if obstacle and hasten:
+            if obstacle and hasten and time.monotonic() >= self._hasten_again_at:
                 self._driver.hasten_clone(connection)
+                self._hasten_again_at = time.monotonic() + _HASTEN_EVERY_SECONDS
             return obstacle
         finally:
             connection.close()

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
-from oboe.domain.errors import StepFailed
+from oboe.domain.errors import Interrupted, OboeError, Refused, StepFailed, TryAgain, Unreachable
 from oboe.domain.model import Home
 from oboe.domain.values import Address, HomeKind
 from oboe.kit.naming import Naming
 from oboe.kit.run import Child, ChildStatus, Run
+from oboe.membership.verbs import LedBy, LedDags
+from oboe.remote.client import Peers
 
-__all__ = ["child_from", "child_id", "copy_lines", "follow_node", "lead_to_end", "undo_child"]
+__all__ = [
+    "child_from",
+    "child_id",
+    "copy_lines",
+    "follow_node",
+    "lead",
+    "lead_to_end",
+    "let_go",
+    "release_strays",
+    "undo_child",
+]
+
+_ASK_SECONDS = 5.0
+_REACH_SECONDS = 30.0
+"""How long an agent may be away before a step that needs its word fails."""
+_RELEASE_SECONDS = 600.0
 
 
 def child_id(run: Run, child: Child) -> str:
@@ -29,18 +47,55 @@ def copy_lines(run: Run, title: str, status: ChildStatus) -> None:
         run.log(f"task {title}: {line}")
 
 
+def lead(run: Run, agent: Address, playbook: str, params: Any, *, name: str) -> Child:
+    """Lead a dag there; one that an earlier attempt of this dag left in its way is released first."""
+    try:
+        return run.lead(agent, playbook, params, name=name)
+    except Refused as error:
+        if error.code != "maintenance.held" or not release_strays(run, agent):
+            raise
+    return run.lead(agent, playbook, params, name=name)
+
+
 def lead_to_end(run: Run, agent: Address, playbook: str, params: Any, *, timeout: float) -> ChildStatus:
     """Lead a one-node dag on ``agent`` and wait until it succeeded; its lines are copied, its failure is ours."""
     run.log("retry flag: false")
-    child = run.lead(agent, playbook, params, name=playbook)
-    run.log(f"remote task {child_id(run, child)} {playbook} running [1/1]")
-    status = run.watch(child, _ended, why=f"{playbook} on {agent}", timeout=timeout)
-    if status.state == "FAILED":
-        # A led dag that an earlier attempt left FAILED keeps its agent's lock; pass nothing, take it back.
-        run.ask(child, "ROLLBACK")
-        raise StepFailed("child.failed", f"{playbook} failed on {agent}: {_reason(status)}")
+    child = lead(run, agent, playbook, params, name=playbook)
+    try:
+        run.log(f"remote task {child_id(run, child)} {playbook} running [1/1]")
+        status = run.watch(child, _ended, why=f"{playbook} on {agent}", timeout=timeout)
+        if status.state == "FAILED" or status.operator == "ROLLBACK":
+            raise StepFailed("child.failed", f"{playbook} failed on {agent}: {_reason(status)}")
+    except (StepFailed, Interrupted):
+        let_go(run, child)
+        raise
     copy_lines(run, playbook, status)
     return status
+
+
+def let_go(run: Run, *children: Child) -> None:
+    """Have them come to rest, because the step that leads them ends badly. What cannot be told now is found by the next attempt."""
+    for child in children:
+        with suppress(OboeError, Interrupted):
+            run.ask(child, "RELEASE")
+
+
+def release_strays(run: Run, agent: Address) -> bool:
+    """Have come to rest, and wait for, whatever of this dag still stands open on ``agent``. False: nothing did."""
+    seen = [""]
+
+    def strays() -> list[LedDags] | None:
+        try:
+            return [run.use(Peers).call(agent, "dag.led_by", LedBy(run.dag_key), LedDags, timeout=_ASK_SECONDS)]
+        except (Unreachable, TryAgain) as error:
+            seen[0] = error.message
+            return None
+
+    (found,) = run.wait_until(strays, why=lambda: f"word from {agent}: {seen[0]}", timeout=_REACH_SECONDS)
+    for child in found.children:
+        run.ask(child, "RELEASE")
+        run.watch(child, _at_rest, why=f"what an earlier attempt left on {agent}", timeout=_RELEASE_SECONDS)
+    return bool(found.children)
 
 
 def follow_node(run: Run, child: Child, node: str, *, timeout: float, retry: bool) -> ChildStatus:
@@ -62,14 +117,14 @@ def follow_node(run: Run, child: Child, node: str, *, timeout: float, retry: boo
 def undo_child(run: Run, child: Child, *, timeout: float) -> bool:
     """Have a led dag undone, and wait until it is. False: it had ended well, so there is no dag left to undo."""
     run.ask(child, "ROLLBACK")
+    return run.watch(child, _at_rest, why=f"the undo on {child.agent}", timeout=timeout).operator == "ROLLBACK"
 
-    def over(status: ChildStatus) -> ChildStatus | None:
-        return status if status.state == "SUCCEEDED" or (status.operator == "ROLLBACK" and status.state == "FAILED") else None
 
-    status = run.watch(child, over, why=f"the undo on {child.agent}", timeout=timeout)
-    if status.state == "FAILED":
-        raise StepFailed("child.undo_failed", f"the undo on {child.agent} failed: {_reason(status)}")
-    return status.operator == "ROLLBACK"
+def _at_rest(status: ChildStatus) -> ChildStatus | None:
+    """A dag that is being undone has settled; `StepFailed` when its undo failed."""
+    if status.operator == "ROLLBACK" and status.state == "FAILED":
+        raise StepFailed("child.undo_failed", f"its undo failed: {_reason(status)}")
+    return status if status.state == "SUCCEEDED" else None
 
 
 def _ended(status: ChildStatus) -> ChildStatus | None:

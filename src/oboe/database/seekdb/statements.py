@@ -35,6 +35,11 @@ SELECT role, switchover_status, log_restore_source, sync_scn, readable_scn, star
 _CHECKPOINT_BEHIND = """
 SELECT (SELECT MAX(schema_version) FROM oceanbase.__all_table_history)
      - (SELECT MIN(checkpoint_scn) FROM oceanbase.__all_virtual_ls_info) / 1000"""
+# A compaction replaces what a clone is copying at that moment: it fails with -4735 and has to begin anew (measured).
+_COMPACTION_RESTS = """
+SELECT TIMESTAMPDIFF(MICROSECOND, MAX(finish_time), NOW(6)) / 1000000 FROM oceanbase.V$OB_TABLET_COMPACTION_HISTORY"""
+COMPACTION = "the primary's compaction"
+REST_SECONDS = 3.0
 _NEW_TABLES = """
 SELECT d.database_name, t.table_name
   FROM oceanbase.__all_table t JOIN oceanbase.__all_database d ON d.database_id = t.database_id
@@ -82,9 +87,12 @@ def clone_obstacle(connection: Connection[Any]) -> str:
     with translated("the other end"), connection.cursor() as cursor:
         cursor.execute(_CHECKPOINT_BEHIND)
         row = cursor.fetchone()
+        cursor.execute(_COMPACTION_RESTS)
+        rests = cursor.fetchone()
     behind = float(row[0] or 0) / 1e6 if row else 0.0
     if behind < 0:
-        return ""
+        rested = float(rests[0]) if rests and rests[0] is not None else REST_SECONDS
+        return "" if rested >= REST_SECONDS else f"{COMPACTION} to rest for {REST_SECONDS:.0f} s, now {rested:.1f}"
     return "the primary's " + (f"checkpoint to pass its newest table, {behind:.1f} s behind it" if behind < _DAY else "first checkpoint")
 
 

@@ -32,7 +32,7 @@ from oboe.playbooks.agent.observer import (
     start_instance,
 )
 from oboe.playbooks.agent.sync_from_cluster import SyncParams, synchronize
-from oboe.playbooks.leading import copy_lines, lead_to_end
+from oboe.playbooks.leading import copy_lines, lead, lead_to_end, let_go
 from oboe.remote.authority import Authority
 from oboe.remote.client import Peers
 from oboe.remote.messages import Nothing
@@ -157,7 +157,7 @@ class Bootstrap(_InitStep):
             agent = Address.parse(text)
             instance = _instance(run, agent)
             run.log(f"bootstrap cmd: clone {instance.ip}:{instance.rpc_port} from {source}")
-            led[agent] = run.lead(agent, "Start observer", StartParams(instance, "clone", source=source), name=f"clone {agent}")
+            led[agent] = lead(run, agent, "Start observer", StartParams(instance, "clone", source=source), name=f"clone {agent}")
         try:
             for agent, child in led.items():
                 status = run.watch(child, _ended, why=f"the clone on {agent}", timeout=600)
@@ -165,8 +165,7 @@ class Bootstrap(_InitStep):
                     raise StepFailed("clone.failed", f"the clone on {agent} failed: {'; '.join(status.lines[-3:])}")
                 copy_lines(run, "Start observer", status)
         except (StepFailed, Interrupted):
-            for child in led.values():
-                run.ask(child, "ROLLBACK")
+            let_go(run, *led.values())
             raise
 
     def rollback(self, run: Run) -> None:

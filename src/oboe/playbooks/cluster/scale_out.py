@@ -6,7 +6,6 @@ Kept by the cluster, carried out on its maintainer. The joining agent's half is 
 
 from __future__ import annotations
 
-import itertools
 import uuid
 from typing import Any
 
@@ -27,7 +26,7 @@ from oboe.playbooks.agent.local_scale_out import LocalScaleOutParams
 from oboe.playbooks.agent.observer import DestroyParams, WorkdirParams
 from oboe.playbooks.agent.remove import ToSingleParams
 from oboe.playbooks.agent.sync_from_cluster import SyncParams
-from oboe.playbooks.leading import child_from, child_id, copy_lines, follow_node, lead_to_end, undo_child
+from oboe.playbooks.leading import child_from, child_id, copy_lines, follow_node, lead_to_end, release_strays, undo_child
 from oboe.remote.authority import Authority
 from oboe.remote.client import Peers
 from oboe.remote.messages import Nothing
@@ -97,10 +96,12 @@ class CreateTwin(_ScaleOutStep):
         return {"agent": str(child.agent), "dag_key": child.dag_key, "dag_id": child.dag_id}
 
     def rollback(self, run: Run) -> None:
-        kept = run.own_result
-        if kept is None or undo_child(run, child_from(kept), timeout=600):
+        agent, kept = Address.parse(run.params(ScaleOutParams).agent), run.own_result
+        if kept is None:
+            release_strays(run, agent)
             return
-        agent = child_from(kept).agent
+        if undo_child(run, child_from(kept), timeout=600):
+            return
         lead_to_end(run, agent, "Destroy observer workdir", DestroyParams(_instance(run)), timeout=300)
         lead_to_end(run, agent, "Agent to single", ToSingleParams(str(run.here)), timeout=60)
 
@@ -154,10 +155,9 @@ class WaitStart(_ScaleOutStep):
         if not seen[0]:
             return
         run.log(f"a clone waits for {seen[0]}")
-        looks = itertools.count(1)
 
         def clonable() -> bool:
-            seen[0] = link.clone_obstacle(hasten=next(looks) % 10 == 0)
+            seen[0] = link.clone_obstacle(hasten=True)
             return not seen[0]
 
         run.wait_until(clonable, why=lambda: seen[0], timeout=120, every=0.25)
