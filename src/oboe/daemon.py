@@ -149,7 +149,7 @@ class Agent:
             waits=waits,
             troubles=self._troubles,
         )
-        led = Led(starter, registry, own, self.engine)
+        led = Led(address, starter, registry, own, self.engine)
         handshakes = Starlette(routes=list(handshake_routes(Handshakes(self.local, private_key, own.under_maintenance))))
         self._app = Api(self.control, dict.fromkeys(_HANDSHAKES, handshakes))
         register_verbs(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.spine.host import Host
 from tests.spine.world import World
 from tests.store.seekdb_server import SeekdbServer, missing
 
@@ -41,3 +42,50 @@ def make_world(tmp_path: Path, store_port: int) -> Iterator[Callable[..., World]
 @pytest.fixture
 def world(make_world: Callable[..., World]) -> World:
     return make_world()
+
+
+class _Shared:
+    """A cluster of two for many tests. One that a test left under maintenance is replaced."""
+
+    def __init__(self, root: Path, store_port: int) -> None:
+        self._root = root
+        self._store_port = store_port
+        self._count = 0
+        self._world: World | None = None
+
+    def world(self) -> World:
+        if self._world is not None and not (self._world.whole() and len(self._world.hosts) == 2):
+            self.end()
+        if self._world is None:
+            self._count += 1
+            self._world = World(self._root / f"cluster{self._count}", self._store_port)
+            master, follower = self._world.host(), self._world.host()
+            self._world.gather(master, follower)
+            self._world.good(self._world.over(master, self._world.init(master)))
+        return self._world
+
+    def end(self) -> None:
+        world, self._world = self._world, None
+        if world is not None:
+            world.end()
+
+
+@pytest.fixture(scope="session")
+def _shared(tmp_path_factory: pytest.TempPathFactory, store_port: int) -> Iterator[_Shared]:
+    shared = _Shared(tmp_path_factory.mktemp("clusters"), store_port)
+    yield shared
+    shared.end()
+
+
+@pytest.fixture
+def cluster(_shared: _Shared) -> World:
+    """Two CLUSTER AGENTs, as good as new."""
+    return _shared.world()
+
+
+@pytest.fixture
+def joiner(cluster: World) -> Iterator[Host]:
+    """A SINGLE agent beside the cluster; whatever becomes of it, the cluster forgets it."""
+    host = cluster.host()
+    yield host
+    cluster.forget(host)

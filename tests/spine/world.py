@@ -30,11 +30,13 @@ class World:
         self.store = Store(store_port, f"oboe_{secrets.token_hex(6)}")
         self.hosts: list[Host] = []
         self._limits = limits
+        self._count = 0
         self._clients: dict[str, AgentClient] = {}
 
     def host(self, *, apart: bool = False) -> Host:
         """One more, running."""
-        host = Host(f"agent{len(self.hosts) + 1}", self.root, free_ports(2), self.store, apart=apart, limits=self._limits)
+        self._count += 1
+        host = Host(f"agent{self._count}", self.root, free_ports(2), self.store, apart=apart, limits=self._limits)
         self.hosts.append(host)
         return host.begin()
 
@@ -64,8 +66,16 @@ class World:
 
     def do(self, host: Host, path: str, body: dict[str, Any]) -> DagShown:
         """Ask, and follow the dag to a good end."""
-        dag = self.over(host, self.ask(host, path, body))
-        assert (dag.state, dag.operator) == (SUCCEED, "RUN"), lines(dag)
+        return self.good(self.over(host, self.ask(host, path, body)))
+
+    @staticmethod
+    def good(dag: DagShown) -> DagShown:
+        assert (dag.state, dag.operator) == (SUCCEED, "RUN"), (shape(dag), lines(dag))
+        return dag
+
+    @staticmethod
+    def undone(dag: DagShown) -> DagShown:
+        assert (dag.state, dag.operator) == (SUCCEED, "ROLLBACK"), (shape(dag), lines(dag))
         return dag
 
     def dag(self, host: Host, dag_id: str) -> DagShown:
@@ -80,9 +90,14 @@ class World:
         """The dag once that node runs."""
         return eventually(lambda: self._if(host, dag.id, lambda now: any(n.name == node and n.state == "RUNNING" for n in now.nodes)))  # type: ignore[no-any-return]
 
-    def failed(self, host: Host, dag: DagShown) -> DagShown:
+    def failed(self, host: Host, dag: DagShown, *, at: str = "", why: str = "") -> DagShown:
+        """The dag once it has FAILED, at that node, with that in its log."""
         dag = self.over(host, dag)
         assert dag.state == FAILED, shape(dag)
+        broken = [node for node in dag.nodes if node.state == FAILED]
+        assert not at or [node.name for node in broken] == [at]
+        told = [line for node in broken for sub_task in node.sub_tasks for line in sub_task.logs]
+        assert any(why in line for line in told), told
         return dag
 
     def operate(self, host: Host, dag: DagShown, operator: str) -> DagShown:
@@ -125,6 +140,23 @@ class World:
         self.store.run(f"USE {self.store.name}", f"DELETE FROM member WHERE port = {port}", f"DELETE FROM server WHERE agent_port = {port}")
 
     # What is so
+
+    def whole(self) -> bool:
+        """Its hosts are its members, and nothing holds it."""
+        ports = {host.address.port for host in self.hosts}
+        return self.members() == ports == self.servers() and not self.store.rows("SELECT * FROM maintenance_lock")
+
+    def untouched(self, host: Host) -> None:
+        """It is what an agent is before anybody asked anything of it, though it remembers its dags."""
+        local = host.agent.local
+        kept = [
+            name for name in ("cluster_key", "authority_key", "certificate_key", "root_password", "store_password") if local.secret(name)
+        ]
+        assert (host.identity, local.members(), local.text("certificate"), kept, local.instance()) == ("SINGLE", [], "", [], None)
+        assert local.zone() == ""
+        assert not host.base.exists()
+        assert self.get(host, "/task/dag/unfinish") == {"contents": []}
+        assert host.public("/api/v1/status")["underMaintenance"] is False
 
     def members(self) -> set[int]:
         return {port for (port,) in self.store.rows("SELECT port FROM member")}

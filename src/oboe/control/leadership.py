@@ -22,7 +22,7 @@ from oboe.domain.values import Address, HomeKind, Operator, State
 from oboe.engine.ports import DagStore
 from oboe.kit.registry import Registry
 from oboe.kit.run import Child, ChildStatus
-from oboe.membership.verbs import AskDag, FollowDag, LeadDag, SignalDag
+from oboe.membership.verbs import AskDag, FollowDag, LeadDag, LedBy, LedDags, SignalDag
 from oboe.remote.messages import Nothing, decode, encode
 
 if TYPE_CHECKING:
@@ -74,7 +74,8 @@ class Leading:
 class Led:
     """This agent's dags that others lead."""
 
-    def __init__(self, starter: Starter, registry: Registry, own: DagStore, engine: OwnDags) -> None:
+    def __init__(self, here: Address, starter: Starter, registry: Registry, own: DagStore, engine: OwnDags) -> None:
+        self._here = here
         self._starter = starter
         self._registry = registry
         self._own = own
@@ -96,36 +97,53 @@ class Led:
 
     def follow(self, request: FollowDag) -> ChildStatus:
         dag = self._engine.wait_version(HomeKind.AGENT, request.dag_key, request.known_version, min(request.seconds, 30.0))
-        dag = dag or self._own.load(request.dag_key)
-        if dag is None:
-            raise Refused("task.not_found", "this agent has no such dag")
-        return self._status(dag)
+        return self._status(dag or self._dag(request.dag_key))
+
+    def led_by(self, request: LedBy) -> LedDags:
+        """What a leader left here that forgot it, or that never heard that it was made."""
+        here = [dag for dag in self._own.unsettled() if dag.leader is not None and dag.leader.dag_key == request.leader_key]
+        return LedDags([Child(self._here, dag.key, dag.id) for dag in here])
 
     def ask(self, request: AskDag) -> Nothing:
-        """ROLLBACK of a dag that is not FAILED first stops what runs, whatever the catalogue says of cancelling: its leader decides.
+        if request.operator in ("ROLLBACK", "RELEASE"):
+            return self._undo(request.dag_key, or_pass=request.operator == "RELEASE")
+        if request.operator == "RETRY":
+            return self._do(request.dag_key, events.Retry()) if fold.dag_state(self._dag(request.dag_key)) is State.FAILED else Nothing()
+        return self._do(request.dag_key, events.Cancel() if request.operator == "CANCEL" else events.Pass())
+
+    def _undo(self, key: str, *, or_pass: bool) -> Nothing:
+        """What runs is stopped first, whatever the catalogue says of cancelling: its leader decides.
 
         A dag that ended well cannot be undone as a dag; its leader sees that in `follow`."""
-        key = request.dag_key
         deadline = time.monotonic() + _UNDO_SECONDS
         while True:
-            dag = self._own.load(key)
-            if dag is None:
-                raise Refused("task.not_found", "this agent has no such dag")
+            dag = self._dag(key)
             state = fold.dag_state(dag)
-            if request.operator == "RETRY":
-                return self._do(key, events.Retry()) if state is State.FAILED else Nothing()
-            if request.operator != "ROLLBACK":
-                return self._do(key, events.Cancel() if request.operator == "CANCEL" else events.Pass())
-            if dag.operator is Operator.ROLLBACK and state is not State.FAILED:
-                return Nothing()
-            if state is State.SUCCEEDED:
+            if state is State.SUCCEEDED or (dag.operator is Operator.ROLLBACK and state is not State.FAILED):
                 return Nothing()
             if state is State.FAILED:
-                return self._do(key, events.Rollback())
+                try:
+                    return self._do(key, events.Rollback())
+                except Refused as error:
+                    if not or_pass or error.code != "rollback.not_allowed":
+                        raise
+                    return self._do(key, events.Pass())
             if time.monotonic() > deadline:
                 raise TryAgain("child.busy", f"{dag.name} does not come to rest", after_seconds=5)
-            self._do(key, events.Cancel(forced=True))
-            self._engine.wait_version(HomeKind.AGENT, key, dag.version + 1, 2.0)
+            if not dag.cancelled:
+                try:
+                    self._do(key, events.Cancel(forced=True))
+                except Refused as error:
+                    if error.code != "cancel.finished":
+                        raise
+                    continue  # it came to rest by itself meanwhile
+            self._engine.wait_version(HomeKind.AGENT, key, dag.version, 2.0)
+
+    def _dag(self, key: str) -> Dag:
+        dag = self._own.load(key)
+        if dag is None:
+            raise Refused("task.not_found", "this agent has no such dag")
+        return dag
 
     def _do(self, key: str, event: events.Request) -> Nothing:
         self._engine.ask(HomeKind.AGENT, key, event)

@@ -18,7 +18,7 @@ from oboe import __version__
 from oboe.database.port import Instance
 from oboe.domain.values import Address, Identity
 from oboe.kit.secret import Secret
-from oboe.membership.member import Member, member_from_row, member_row
+from oboe.membership.member import Member, member_from_row, member_row, numbered
 
 __all__ = ["CONFIG_SCOPES", "FactStore", "LocalAgent"]
 
@@ -41,6 +41,9 @@ _CLUSTER_FACTS = (
     "dismissal_token",
     "offered_key",
     "ports",
+    "agent_numbers",
+    "users",
+    "users_copy",
 )
 
 
@@ -87,8 +90,9 @@ class LocalAgent:
     def leave(self, *, answer_to: Address | None = None) -> None:
         """Become SINGLE: forget the cluster, its keys and its members. The agent's own keys and history stay.
 
-        With ``answer_to`` the certificate stays, for that agent alone: it led us out and must hear how that ended."""
-        kept = {"certificate", "certificate_key", "authority_certificate"} if answer_to else set()
+        With ``answer_to`` the certificate stays, for that agent alone: it led us out and must hear how that ended; so does the token
+        by which a cluster that took us in lets us go."""
+        kept = {"certificate", "certificate_key", "authority_certificate", "dismissal_token"} if answer_to else set()
         with self._lock:
             self._facts.replace_members([])
             self._facts.delete(*(name for name in _CLUSTER_FACTS if name not in kept))
@@ -121,7 +125,20 @@ class LocalAgent:
             database_version=self.database_version,
             mysql_port=instance.mysql_port if instance else 0,
             database_rpc_port=instance.rpc_port if instance else 0,
+            number=self.number(),
         )
+
+    def number(self) -> int:
+        """This agent's in its cluster; 0: it belongs to none, or was not given one yet."""
+        known = self.member(self.address)
+        return known.number if known is not None and self.identity() not in (Identity.SINGLE, Identity.SCALING_OUT) else 0
+
+    def give_number(self, member: Member) -> Member:
+        """As the MASTER of a cluster to be: the member with a number that no other has."""
+        with self._lock:
+            known, given = numbered(member, self._get("agent_numbers", {}))
+            self._put(agent_numbers=given)
+        return known
 
     # Facts
 

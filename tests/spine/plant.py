@@ -1,0 +1,29 @@
+"""Steps that fail when a test says so, after they have done all their work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+from oboe.domain.errors import StepFailed
+from oboe.kit.run import Run
+from oboe.kit.step import Step
+
+__all__ = ["PLANTED", "planted"]
+
+PLANTED = "it was planted"
+
+
+@contextmanager
+def planted(step: type[Step], *, where: str = "run", node: str = "") -> Iterator[None]:
+    """That step does its work and then fails, on every agent of this process."""
+    work = getattr(step, where)
+
+    def fail(self: Step, run: Run) -> Any:
+        work(self, run)
+        raise StepFailed("test.planted", PLANTED)
+
+    with mock.patch.object(step, where, fail):
+        yield
