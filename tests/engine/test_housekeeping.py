@@ -61,4 +61,4 @@ def test_an_agent_forgets_a_dag_some_time_after_its_home_said_that_it_settled(
 def _sweeper(site: Site, limits: Limits, *, in_use: Callable[[str], bool] = lambda key: False) -> Housekeeping:
     histories: Any = lambda: [site.home]  # noqa: E731
     root: Path = site.tools.work_root
-    return Housekeeping(histories, site.inbox, root, in_use=in_use, limits=limits)
+    return Housekeeping(histories, site.inbox, root, in_use=in_use, remind=site.engine._inbox.remind, limits=limits)

@@ -207,6 +207,11 @@ class Hands:
         else:
             self._bury(dag, index, line)
 
+    def settled_long_ago(self, report: Report) -> None:
+        """An agent reports, though its dag has settled, or is forgotten: our word may have been lost. It hears it again."""
+        if report.phase is Phase.ENDED:
+            self._outward.settled(report.agent, report.fence.dag_key)
+
     def _settled(self, dag: Dag) -> None:
         """Every agent that may have begun something for it hears so."""
         agents = {fold.executor(dag, index) for index, sub_task in enumerate(dag.sub_tasks) if sub_task.attempt}

@@ -1,4 +1,6 @@
-"""What is forgotten, and when: old dags of a home, the inbox of dags that settled, work directories that nobody needs."""
+"""What is forgotten, and when: old dags of a home, the inbox of dags that settled, work directories that nobody needs.
+
+Before the inbox forgets, homes are reminded of dags of which they never said that they settled."""
 
 from __future__ import annotations
 
@@ -33,6 +35,7 @@ class Housekeeping:
         work_root: Path,
         *,
         in_use: Callable[[str], bool],
+        remind: Callable[[int], None],
         limits: Limits,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -40,6 +43,7 @@ class Housekeeping:
         self._inbox = inbox
         self._work_root = work_root
         self._in_use = in_use
+        self._remind = remind
         self._limits = limits
         self._clock = clock
         self._closed = threading.Event()
@@ -63,6 +67,7 @@ class Housekeeping:
                     shutil.rmtree(self._work_root / key, ignore_errors=True)
                 if len(gone) < _BATCH:
                     break
+        self._remind(now - int(limits.remind_seconds * SECOND))
         self._inbox.forget(now - int(limits.inbox_keep_seconds * SECOND))
         self._sweep_work(now)
         return count

@@ -12,8 +12,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from oboe.domain.errors import TryAgain
+from oboe.domain.errors import TryAgain, Unreachable
 from oboe.domain.messages import Fence, Interrupt, Level, LogLine, Order, Phase, Report
+from oboe.domain.model import Home
 from oboe.domain.values import Address, HomeKind, Stopping
 from oboe.engine.executor import Executor
 from oboe.engine.hands import INTERRUPTED_CODE, INTERRUPTED_TEXT, end_report, stop_line
@@ -53,6 +54,8 @@ class Inbox:
         self._held: dict[Fence, _Held] = {}
         self._newest: dict[tuple[str, int], Fence] = {}
         """Of what is held, the latest attempt of each sub-task."""
+        self._recovered = False
+        """Before that nothing is taken: what an earlier life left would look as if it had never begun."""
         self._closed = threading.Event()
 
     # From homes
@@ -60,6 +63,7 @@ class Inbox:
     def order(self, order: Order) -> None:
         """Written down when this returns. `TryAgain` when it could not be."""
         fence = order.fence
+        self._check_recovered()
         if len(self._held) >= self._limits.queue_max:
             raise TryAgain("inbox.full", f"{len(self._held)} orders are open on this agent", after_seconds=5)
         with self._stripe(fence):
@@ -88,6 +92,7 @@ class Inbox:
     def interrupt(self, interrupt: Interrupt) -> None:
         """Written down, or passed on to the step, when this returns."""
         fence = interrupt.fence
+        self._check_recovered()
         with self._stripe(fence):
             held = self._held.get(fence)
             if held is not None and (held.began or held.resumed):
@@ -112,8 +117,23 @@ class Inbox:
         """Its home says that the dag settled: what was done for it may be forgotten some time from now."""
         self._store.settle(dag_key, self._clock())
 
+    def remind(self, ended_before: int) -> None:
+        """Tell homes again what ended before that time, and of which they never said that the dag settled.
+
+        A home that died between a dag's last save and its word to us says it now. One that does not answer is asked another time."""
+        silent: set[tuple[Home, Address]] = set()
+        for entry in self._store.unsettled():
+            order, ended = entry.order, entry.ended
+            if order is None or ended is None or ended.at >= ended_before or (order.home, order.maintainer) in silent:
+                continue
+            try:
+                self._reporter.tell_again(order.home, order.maintainer, ended)
+            except (TryAgain, Unreachable) as error:
+                silent.add((order.home, order.maintainer))
+                _log.info("whether dag %s settled is not known: %s", order.dag_id, error)
+
     def recover(self) -> None:
-        """Take up what an earlier life of this agent left. Called once, before any order."""
+        """Take up what an earlier life of this agent left. Called once; no order is taken before."""
         for entry in self._store.open():
             if entry.order is None:
                 # Interrupted before it was seen: its home names the interrupt again until it is answered.
@@ -123,6 +143,7 @@ class Inbox:
             else:
                 with self._stripe(entry.fence):
                     self._take_up(entry, entry.order)
+        self._recovered = True
         self._admit()
 
     def stop_bound(self, home: HomeKind) -> None:
@@ -156,6 +177,10 @@ class Inbox:
                 self._end(end_report(fence, order.operator, agent=self._here, at=self._clock(), line=None))
 
     # Inside
+
+    def _check_recovered(self) -> None:
+        if not self._recovered:
+            raise TryAgain("agent.starting", "this agent has not yet taken up what it left", after_seconds=0.1)
 
     def _stripe(self, fence: Fence) -> threading.RLock:
         return self._stripes[hash((fence.dag_key, fence.sub_task)) % _STRIPES]

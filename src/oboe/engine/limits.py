@@ -47,4 +47,6 @@ class Limits:
     keep_dags_max: int = 1_000_000
     inbox_keep_seconds: float = 86400.0
     """How long an agent remembers the attempts of a dag that has settled."""
+    remind_seconds: float = 3600.0
+    """How long an agent waits for a home to say that a dag settled, before it tells it again what it did."""
     sweep_seconds: float = 3600.0

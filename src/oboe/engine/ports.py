@@ -90,6 +90,9 @@ class InboxStore(Protocol):
     def settle(self, dag_key: str, at: int) -> None:
         """The dag's home says that it settled; only then can `forget` remove what it had here."""
 
+    def unsettled(self) -> list[InboxEntry]:
+        """Of each dag whose home has not said that it settled: one entry that is over and has its order, if there is any."""
+
     def forget(self, settled_before: int) -> int: ...
 
 

@@ -109,6 +109,10 @@ class Reporter:
             home = outgoing.home
         self._put(fence, home, maintainer)
 
+    def tell_again(self, home: Home, maintainer: Address, report: Report) -> None:
+        """Once, now, what its home has acknowledged long ago. `Unreachable`, `TryAgain`."""
+        self._courier.report(home, maintainer, replace(report, lines=()))
+
     def heard_of(self, maintainer: Address) -> None:
         """It answers again."""
         with self._lock:

@@ -375,6 +375,8 @@ class Scheduler:
         for report, heard in case.told:
             if heard is not None:
                 _answer(heard, case.verdict(report))
+                if before is after and fold.settled(after):
+                    self._hands.settled_long_ago(report)
         for asked in case.asked:
             refusal = case.refusals.get(id(asked.granted))
             if refusal is not None:
@@ -391,9 +393,10 @@ class Scheduler:
 
     def _unknown(self, case: Case) -> None:
         """No such dag (any more): its agents may stop, its askers hear so."""
-        for _, heard in case.told:
+        for report, heard in case.told:
             if heard is not None:
                 _answer(heard, Verdict.STOP)
+                self._hands.settled_long_ago(report)
         for asked in case.asked:
             _fail(asked, Refused("task.not_found", "this home has no such dag"))
 

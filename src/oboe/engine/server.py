@@ -103,7 +103,13 @@ class Engine:
         self._reporter = Reporter(self._courier, tools.limits, over=self._over, stop=self._unwanted)
         self._inbox = Inbox(inbox, self.executor, self._reporter, here=tools.here, limits=tools.limits, clock=tools.clock)
         self._housekeeping = Housekeeping(
-            self._histories, inbox, tools.work_root, in_use=self._in_use, limits=tools.limits, clock=tools.clock
+            self._histories,
+            inbox,
+            tools.work_root,
+            in_use=self._in_use,
+            remind=self._inbox.remind,
+            limits=tools.limits,
+            clock=tools.clock,
         )
         self._lock = threading.RLock()
         self._cluster: _Served | None = None

@@ -205,6 +205,11 @@ class MemoryInbox:
         with self._mutex:
             self._settled.setdefault(dag_key, at)
 
+    def unsettled(self) -> list[InboxEntry]:
+        with self._mutex:
+            over = (entry for entry in self._entries.values() if entry.acknowledged and entry.order is not None)
+            return list({entry.fence.dag_key: entry for entry in over if entry.fence.dag_key not in self._settled}.values())
+
     def forget(self, settled_before: int) -> int:
         with self._mutex:
             gone = [

@@ -26,6 +26,11 @@ _BEGIN = f"UPDATE inbox SET begun = 1 WHERE {_FENCE} AND report_body IS NULL"
 _END = f"UPDATE inbox SET report_body = ? WHERE {_FENCE} AND report_body IS NULL"
 _ACKNOWLEDGE = f"UPDATE inbox SET acknowledged = 1, is_open = 0 WHERE {_FENCE} AND report_body IS NOT NULL"
 _SETTLE = "UPDATE inbox SET settled_at = ? WHERE dag_key = ? AND settled_at = 0"
+_UNSETTLED = (
+    f"{_ENTRY} WHERE (dag_key, sub_task, epoch, attempt) IN (SELECT dag_key, MIN(sub_task), epoch, attempt FROM inbox "
+    "WHERE settled_at = 0 AND is_open = 0 AND order_body IS NOT NULL GROUP BY dag_key)"
+)
+"""SQLite takes the other columns from the row that has the minimum."""
 _FORGET = "DELETE FROM inbox WHERE settled_at > 0 AND settled_at < ? AND is_open = 0"
 
 
@@ -90,6 +95,9 @@ class SqliteInbox:
     def settle(self, dag_key: str, at: int) -> None:
         """Its home says that the dag settled; the first time counts."""
         self._database.write(lambda session: session.run(_SETTLE, (at, dag_key)))
+
+    def unsettled(self) -> list[InboxEntry]:
+        return [_entry(row) for row in self._database.read(lambda session: session.rows(_UNSETTLED))]
 
     def forget(self, settled_before: int) -> int:
         return self._database.write(lambda session: session.run(_FORGET, (settled_before,)))
