@@ -47,8 +47,8 @@ def _home_command(command: F) -> F:
 
 
 @agent.command()
-@click.option("--ip", default="127.0.0.1", show_default=True, help="The address to listen on, by which the agent is known.")
-@click.option("-P", "--port", type=click.IntRange(1, 65535), help="The port of the HTTP API (2886).")
+@click.option("--ip", help="The address to listen on, by which the agent is known (as last time, else 127.0.0.1).")
+@click.option("-P", "--port", type=click.IntRange(1, 65535), help="The port of the HTTP API (as last time, else 2886).")
 @click.option("--rpc-port", type=click.IntRange(1, 65535), help="The port where agents talk to each other (port + 1000).")
 @click.option(
     "--driver", type=click.Choice(["seekdb", "fake"]), default="seekdb", show_default=True, help="The database product it manages."
@@ -63,7 +63,7 @@ def start(
     run_agent: Callable[..., int] | None,
     *,
     home: Path,
-    ip: str,
+    ip: str | None,
     port: int | None,
     rpc_port: int | None,
     driver: str,
@@ -75,7 +75,9 @@ def start(
     from oboe.cli.process import find_agent, start_agent
 
     settings = Settings.from_home(home)
-    address = _address(ip, port or settings.port)
+    known = _known_address(home)
+    address = _address(ip or known.get("ip") or "127.0.0.1", port or known.get("port") or settings.port)
+    rpc_port = rpc_port or (known.get("rpc_port") if address.port == known.get("port") else None)
     if foreground:
         if run_agent is None:
             raise Refused("agent.no_daemon", "this command line was built without the daemon", hint="call `oboe` or `python -m oboe`")
@@ -168,6 +170,17 @@ def _json(value: Any) -> None:
     from oboe.cli.session import print_json
 
     print_json(value)
+
+
+def _known_address(home: Path) -> dict[str, Any]:
+    """``ip``, ``port`` and ``rpc_port`` of the agent's last life; empty for a new home."""
+    import json
+
+    try:
+        kept = json.loads((home / "address.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return kept if isinstance(kept, dict) else {}
 
 
 def _address(ip: str, port: int) -> Address:
