@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from oboe.domain import events, fold
 from oboe.domain.errors import TryAgain
 from oboe.domain.messages import Fence
-from oboe.domain.values import Stopping
+from oboe.domain.values import State, Stopping
 from oboe.engine.orders import interrupt_of, order_of
 from oboe.kit.playbook import Sketch
-from tests.engine.site import A, B, Loose, Site, eventually
+from tests.engine.site import A, B, Loose, Site, chain, draft, eventually
 from tests.engine.steps import DONE, GATES, Gate, Once
 
 
@@ -74,3 +75,20 @@ class _Deaf(Loose):
     def settled(self, agent: Any, dag_key: str) -> None:
         if not self.deaf:
             super().settled(agent, dag_key)
+
+
+def test_a_dag_that_is_asked_for_again_while_it_goes_on_is_seen_as_it_stands(site: Site, sketch: Sketch) -> None:
+    """What was read for the second request may be older than what was saved since."""
+    asked = draft(chain(sketch, Once))
+    dag = site.engine.submit(asked)
+    eventually(lambda: DONE[dag.key])
+    store = site.engine._own.scheduler.store
+    running, create = store.load(dag.key), store.create
+    site.engine.ask(dag.home.kind, dag.key, events.Cancel())
+    site.over(dag)
+    store.create = lambda draft: running  # type: ignore[method-assign, assignment, return-value]
+    site.engine.submit(asked)
+    store.create = create  # type: ignore[method-assign]
+    GATES[dag.key].set()
+    assert fold.dag_state(site.engine.ask(dag.home.kind, dag.key, events.Retry())) is not State.FAILED
+    assert fold.dag_state(site.over(dag)) is State.SUCCEEDED

@@ -84,7 +84,8 @@ class Scheduler:
     def submit(self, draft: Draft) -> Dag:
         """Create the dag in the home, durably, and have it begun. `Refused` ``maintenance.held``; `TryAgain`."""
         dag = self.store.create(draft)
-        self._queue.put(Born(dag))
+        # One that was there already may have gone on since it was read: the turn looks for itself.
+        self._queue.put(Born(dag) if dag.version == 1 else Woken(dag.key))
         return dag
 
     def ask(self, key: str, event: events.Event, timeout: float = 10.0) -> Dag:
