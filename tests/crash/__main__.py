@@ -28,7 +28,8 @@ def main() -> int:
             continue
         rows |= _carry_out_all(store, given)
     if given.json:
-        given.json.write_text(json.dumps({name: {"runs": row.runs, "kills": row.kills, "faults": row.faults} for name, row in rows.items()}))
+        table = {name: {"runs": row.runs, "kills": row.kills, "faults": row.faults} for name, row in rows.items()}
+        given.json.write_text(json.dumps(table))
     for row in rows.values():
         print(*row.faults, sep="\n", end="\n" if row.faults else "")
     print(f"{sum(row.runs for row in rows.values())} runs, {sum(row.kills for row in rows.values())} kills")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -32,12 +34,13 @@ from tests.crash import post, steps
 from tests.crash.fuse import Deadly, Fuse
 from tests.crash.stories import HOME, MAINTENANCE, STORIES
 
-__all__ = ["KEY", "World", "inbox_facts", "live", "stored_dag"]
+__all__ = ["KEY", "World", "live", "open_orders", "stored_dag"]
 
 KEY = "c0ffee" * 5 + "00"
 LIMITS = Limits(
     workers_max=16, flush_seconds=0.005, backoff_seconds_min=0.005, backoff_seconds_max=0.02, lease_seconds=60.0, lease_look_seconds=0.05
 )
+SWEEPING = replace(LIMITS, remind_seconds=0.0, inbox_keep_seconds=0.0, sweep_seconds=0.02)
 _PATIENCE_SECONDS = 20.0
 """A run that is not over by then is stuck."""
 
@@ -73,7 +76,7 @@ class World:
         )
 
 
-def live(world: World, here: Address, deadly: int, say_over: Callable[[], None]) -> None:
+def live(world: World, here: Address, deadly: int, *, sweep: bool, say_over: Callable[[], object]) -> None:
     """One life: take up what was left, play one's part until told to stop. Ends the process, by status 0 if all went well."""
     told = threading.Event()
 
@@ -83,7 +86,7 @@ def live(world: World, here: Address, deadly: int, say_over: Callable[[], None])
     signal.signal(signal.SIGTERM, tell)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     fuse = Fuse(world.points_of(here), deadly)
-    engine = _engine(world, here, fuse)
+    engine = _engine(world, here, fuse, SWEEPING if sweep else LIMITS)
     post.serve(world.directory, here, engine, fuse)
     engine.start()
     if here == HOME:
@@ -94,7 +97,10 @@ def live(world: World, here: Address, deadly: int, say_over: Callable[[], None])
         _quiet(engine)
         say_over()
     told.wait()
-    _quiet(engine)
+    if not sweep:
+        _quiet(engine)
+    else:  # what is said again to an agent that has gone meanwhile is not waited for
+        _wait(lambda: not _remembered(world, here), lambda: f"{_remembered(world, here)} orders cannot be forgotten")
     engine.stop()
     sys.stdout.flush()
     os._exit(0)
@@ -108,7 +114,7 @@ class _ClusterHome(MysqlHome):
         self._database = Deadly(cluster, fuse)
 
 
-def _engine(world: World, here: Address, fuse: Fuse) -> Engine:
+def _engine(world: World, here: Address, fuse: Fuse, limits: Limits) -> Engine:
     database: Any = Deadly(Sqlite(world.store_of(here)), fuse)
     registry = Registry()
     registry.add_module(steps)
@@ -121,7 +127,7 @@ def _engine(world: World, here: Address, fuse: Fuse) -> Engine:
         launch=process.launch,
         end_recorded=process.end_recorded,
         work_root=world.directory / f"work-{here.port}",
-        limits=LIMITS,
+        limits=limits,
         clock=time.time_ns,
     )
     return Engine(tools=tools, home=SqliteHome(database), inbox=SqliteInbox(database), courier=post.Courier(world.directory, fuse))
@@ -138,7 +144,7 @@ def _play(world: World, engine: Engine) -> None:
         params={},
         home=Home(kind, HOME if kind is HomeKind.AGENT else None),
         maintenance=MAINTENANCE,
-        created_at=1,
+        created_at=time.time_ns(),
         created_by=HOME,
     )
     deadline = time.monotonic() + _PATIENCE_SECONDS
@@ -158,17 +164,21 @@ def _play(world: World, engine: Engine) -> None:
 
 def _quiet(engine: Engine) -> None:
     """Wait until nothing is on its way from this agent."""
+    _wait(lambda: not _under_way(engine), lambda: f"never quiet: {engine.status()}")
+
+
+def _wait(fact: Callable[[], bool], complain: Callable[[], str]) -> None:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     pause = threading.Event()
-    while _under_way(engine):
+    while not fact():
         if time.monotonic() > deadline:
-            raise SystemExit(f"never quiet: {engine.status()}")
+            raise SystemExit(complain())
         pause.wait(0.002)
 
 
 def _under_way(engine: Engine) -> bool:
-    status = engine.status()
-    return bool(status.running or status.orders_open or status.reports_pending or any(each.dispatcher.pending for each in engine._serving()))
+    status, served = engine.status(), engine._serving()
+    return bool(status.running or status.orders_open or status.reports_pending or any(each.dispatcher.pending for each in served))
 
 
 def _insist(ask: Callable[[], Any], deadline: float) -> Any:
@@ -190,14 +200,20 @@ def _try(ask: Callable[[], object]) -> None:
         print(f"not granted: {error}", file=sys.stderr)
 
 
-def inbox_facts(world: World, agent: Address) -> tuple[list[Fence], int]:
-    """Orders of that agent that are still open, and how many it may never forget."""
+def open_orders(world: World, agent: Address) -> list[Fence]:
+    """Orders of that agent that are not over, or whose end was not acknowledged."""
     database = Sqlite(world.store_of(agent))
     try:
-        unforgettable = database.read(lambda session: session.rows("SELECT COUNT(*) FROM inbox WHERE settled_at = 0"))
-        return [entry.fence for entry in SqliteInbox(database).open()], unforgettable[0][0]
+        return [entry.fence for entry in SqliteInbox(database).open()]
     finally:
         database.close()
+
+
+def _remembered(world: World, agent: Address) -> int:
+    """How many orders that agent has on record."""
+    with closing(sqlite3.connect(world.store_of(agent))) as connection:
+        ((count,),) = connection.execute("SELECT COUNT(*) FROM inbox").fetchall()
+        return int(count)
 
 
 def stored_dag(world: World) -> tuple[Dag | None, int, list[str]]:

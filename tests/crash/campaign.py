@@ -111,7 +111,7 @@ def _run(case: Case, make_world: MakeWorld, deadly: list[int], result: Result) -
 
 
 def _of_one_more_life(world: World) -> list[str]:
-    """Nothing happens after the end: both agents live once more, and everything is as it was."""
+    """Nothing happens after the end: both agents live once more, forget what they did, and everything is as it was."""
     before = stored_dag(world), read_effects(world.effects)
-    Nursery(world, {}).run()
+    Nursery(world, {}, sweep=True).run()
     return [] if (stored_dag(world), read_effects(world.effects)) == before else ["something went on after the end"]

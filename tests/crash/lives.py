@@ -14,6 +14,7 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from oboe.domain.values import Address
 from tests.crash.agent import World, live
@@ -30,10 +31,13 @@ class Broken(Exception):
 
 
 class Nursery:
-    """One run of a story. ``deadly`` has, for each agent, the deadly point of each of its lives; further lives have none."""
+    """One run of a story. ``deadly`` has, for each agent, the deadly point of each of its lives; further lives have none.
 
-    def __init__(self, world: World, deadly: Mapping[Address, Sequence[int]]) -> None:
+    ``sweep``: the agents forget at once what they may, and go only when their inbox is empty."""
+
+    def __init__(self, world: World, deadly: Mapping[Address, Sequence[int]], *, sweep: bool = False) -> None:
         self._world = world
+        self._sweep = sweep
         self._deadly = {agent: list(points) for agent, points in deadly.items()}
         self._pids: dict[Address, tuple[int, int]] = {}
         """Process id, and a descriptor that becomes readable when it ends."""
@@ -109,15 +113,14 @@ class Nursery:
             words = os.open(self._words_of(agent), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             os.dup2(words, 1)
             os.dup2(words, 2)
-            live(self._world, agent, deadly, lambda: os.write(self._say_over, b".") and None)
+            live(self._world, agent, deadly, sweep=self._sweep, say_over=lambda: os.write(self._say_over, b"."))
         except BaseException:  # noqa: BLE001 - a process ends here
             with suppress(OSError):
                 os.write(2, traceback.format_exc().encode())
         os._exit(70)
 
-    def _words_of(self, agent: Address) -> str:
-        return str(self._world.directory / f"{agent.port}.words")
+    def _words_of(self, agent: Address) -> Path:
+        return self._world.directory / f"{agent.port}.words"
 
     def _last_words(self, agent: Address) -> str:
-        with open(self._words_of(agent), encoding="utf-8") as words:
-            return words.read()[-3000:]
+        return self._words_of(agent).read_text(encoding="utf-8")[-3000:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 from typing import Any
@@ -83,10 +84,8 @@ def serve(directory: Path, here: Address, engine: Engine, fuse: Fuse) -> None:
             connection.send_bytes(msgspec.json.encode(answered))
 
     def answer_quietly(connection: Connection) -> None:
-        try:
+        with suppress(OSError, EOFError):  # whoever asked is dead, or gave up
             answer(connection)
-        except (OSError, EOFError):
-            pass  # whoever asked is dead, or gave up
 
     def listen() -> None:
         while True:
