@@ -31,17 +31,19 @@ from oboe.config import Settings
 from oboe.control.clustering import Clustering
 from oboe.control.keys import AgentKeys
 from oboe.control.leadership import Leading, Led
+from oboe.control.listing import Listing
 from oboe.control.operating import Operating
 from oboe.control.operations import Operations
 from oboe.control.reading import Reading
 from oboe.control.service import Oboe
 from oboe.control.starting import Starter
+from oboe.control.users import Users
 from oboe.control.verbs import Membership, register_verbs
 from oboe.control.waits import Waits
 from oboe.database.port import Driver
 from oboe.domain.errors import OboeError, Refused
 from oboe.domain.model import Home
-from oboe.domain.values import Address, HomeKind
+from oboe.domain.values import Address, HomeKind, Identity
 from oboe.engine.attempt import Tools
 from oboe.engine.limits import Limits
 from oboe.engine.server import Engine
@@ -136,6 +138,7 @@ class Agent:
         reading = Reading(self.local, own, self.link, lambda: self.peers)
         operating = Operating(self.local, reading, self.engine, lambda: self.peers, lambda: self._cluster.maintainer(), audit.append)
         waits = Waits(address, reading, self.engine.waiting, lambda: self.peers)
+        listing = Listing(self.local, own, self.link.home, reading, lambda: self.peers)
         self.control = Oboe(
             keys=self.keys,
             local=self.local,
@@ -147,6 +150,8 @@ class Agent:
             operating=operating,
             operations=Operations(self.local, driver, self.link, enlisting, starter),
             waits=waits,
+            listing=listing,
+            users=Users(self.local, self.link, audit.append),
             troubles=self._troubles,
         )
         led = Led(address, starter, registry, own, self.engine)
@@ -159,6 +164,7 @@ class Agent:
             operating=operating,
             led=led,
             waits=waits,
+            listing=listing,
             begin_cluster=self._cluster.begin,
             forward=self._app.answer_forwarded,
         )
@@ -168,6 +174,17 @@ class Agent:
         self.local.on_change(self._follow_identity)
 
     # Life
+
+    def keep_address(self) -> None:
+        """The address is the agent's name for ever once others know it. `Refused` ``agent.address_changed``."""
+        path = self.home / "address.json"
+        now = {"ip": self.address.ip, "port": self.address.port, "rpc_port": self.local.rpc_port}
+        kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else now
+        if kept != now and self.local.identity() is not Identity.SINGLE:
+            was = f"{kept['ip']}:{kept['port']} (agents: {kept['rpc_port']})"
+            hint = "start it with that address; an agent that is SINGLE may change it"
+            raise Refused("agent.address_changed", f"this agent is known to its cluster as {was}", hint=hint)
+        _write_whole(path, json.dumps(now))
 
     def start(self) -> None:
         """Listen and serve. `Refused` ``agent.port_taken``, ``rpc.port_taken``."""
@@ -259,6 +276,7 @@ def run(*, home: Path, ip: str, port: int, rpc_port: int | None, driver: str, pl
         settings=settings,
         playbook_directories=tuple(playbooks),
     )
+    agent.keep_address()
     told = threading.Event()
 
     def tell(number: int, frame: FrameType | None) -> None:

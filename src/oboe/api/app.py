@@ -11,6 +11,8 @@ from collections.abc import Mapping
 
 from oboe.api.obshell.app import PREFIXES, Obshell
 from oboe.api.obshell.openapi import describe
+from oboe.api.ocp.app import PREFIX as OCP_PREFIX
+from oboe.api.ocp.app import Ocp
 from oboe.api.own.app import PREFIX as OWN_PREFIX
 from oboe.api.own.app import own_api
 from oboe.api.shared.exchange import Answer
@@ -34,6 +36,8 @@ class Api:
         obshell_face = Face(self._obshell.answer, self._obshell.refuse, self._workers)
         self._faces: dict[str, ASGIApp] = dict.fromkeys(PREFIXES, obshell_face)
         self._faces[OWN_PREFIX] = Face(own.answer, own.refuse, self._workers)
+        ocp = Ocp(control)
+        self._faces[OCP_PREFIX] = Face(ocp.answer, ocp.refuse, self._workers)
         self._faces["/openapi.json"] = self._describe
         self._faces.update(others)
         self._faces = dict(sorted(self._faces.items(), key=lambda face: -len(face[0])))

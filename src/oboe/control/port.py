@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from oboe.control.gathering import Gathered
-from oboe.control.views import AgentView, ClusterView, DagView, Member, Preview, Ref, StatusView, WaitView
+from oboe.control.listing import Found, Search
+from oboe.control.users import Users
+from oboe.control.views import AgentView, ClusterView, DagView, Landmarks, Member, Preview, Ref, StatusView, WaitView
 from oboe.domain.model import Dag
 from oboe.domain.values import Address, Identity
 from oboe.engine.ports import Page
@@ -71,6 +73,8 @@ class Control(Protocol):
     """The use cases."""
 
     keys: Keys
+    users: Users
+    """The accounts of the faces that have users."""
 
     # This agent
     def agent(self) -> AgentView: ...
@@ -110,6 +114,12 @@ class Control(Protocol):
 
     def main_dags(self, *, details: bool) -> Gathered: ...
 
+    def search(self, wanted: Search) -> Sequence[Found]:
+        """Dags of every home that can be read now, as headers, in no order."""
+
+    def found(self, headers: Sequence[Found]) -> Sequence[DagView]:
+        """The dags of these headers, in their order; what is gone since is left out."""
+
     # Operating tasks
     def operate(self, ref: Ref, operator: str, caller: Caller) -> None:
         """``RETRY``, ``ROLLBACK``, ``CANCEL``, ``PASS`` of a dag; ``PASS`` of a node (``ref.kind``).
@@ -147,6 +157,7 @@ class Control(Protocol):
 
     # The cluster
     def cluster(self) -> ClusterView: ...
+    def landmarks(self) -> Landmarks: ...
     def members(self) -> Sequence[Member]: ...
     def statuses(self, *, probe_timeout: float = 2.0) -> Mapping[Address, StatusView | None]:
         """Of every member; None: it did not answer within the bound."""

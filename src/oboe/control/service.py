@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from oboe.control.gathering import Gathered
+from oboe.control.listing import Found, Listing, Search
 from oboe.control.operating import Operating
 from oboe.control.operations import Operations
 from oboe.control.port import Caller, ForwardedAnswer, ForwardedRequest, Keys
 from oboe.control.reading import GATHER_SECONDS, Reading
-from oboe.control.views import AgentView, ClusterView, DagView, Preview, Ref, ServerView, StatusView, WaitView
+from oboe.control.users import Users
+from oboe.control.views import AgentView, ClusterView, DagView, Landmarks, Preview, Ref, ServerView, StatusView, WaitView
 from oboe.control.waits import Waits
 from oboe.database.port import DatabaseState, Driver
 from oboe.domain.errors import OboeError, Refused
@@ -36,7 +38,7 @@ RUNNING = 2
 STATUS_PROBE_SECONDS = 1.0
 """How long one database may take to be looked at where all agents are asked."""
 
-_BEFORE_INIT = (Identity.FOLLOWER,)
+_READY_SECONDS = 1.0
 
 
 class Oboe:
@@ -55,6 +57,8 @@ class Oboe:
         operating: Operating,
         operations: Operations,
         waits: Waits,
+        listing: Listing,
+        users: Users,
         troubles: Callable[[], Sequence[str]],
     ) -> None:
         self.keys = keys
@@ -67,6 +71,8 @@ class Oboe:
         self._operating = operating
         self._operations = operations
         self._waits = waits
+        self._listing = listing
+        self.users = users
         self._troubles = troubles
         self._started_at = time.time_ns()
 
@@ -107,6 +113,11 @@ class Oboe:
 
     def ready(self) -> Mapping[str, Any]:
         waits = list(self._troubles())
+        instance = self._local.instance()
+        if instance is not None and self._local.identity() is Identity.CLUSTER_AGENT:
+            seen = self._driver.observe(instance, password=self.keys.root_password(), timeout=_READY_SECONDS)
+            if seen.state is not DatabaseState.AVAILABLE:
+                waits.insert(0, f"this host's database: {seen.reason}")
         return {"ready": not waits, "waits_for": waits}
 
     # Reading
@@ -143,6 +154,12 @@ class Oboe:
 
     def main_dags(self, *, details: bool) -> Gathered:
         return self._reading.main_dags(details=details)
+
+    def search(self, wanted: Search) -> Sequence[Found]:
+        return self._listing.search(wanted)
+
+    def found(self, headers: Sequence[Found]) -> Sequence[DagView]:
+        return self._listing.views(headers)
 
     # Operating
 
@@ -192,6 +209,7 @@ class Oboe:
         local = self._local
         if local.identity() is not Identity.CLUSTER_AGENT:
             return ClusterView(id=local.cluster_id(), name=local.cluster_name(), version="", members=self._members(), servers=())
+        rows, members = self._link.roll()
         servers = tuple(
             ServerView(
                 zone=row.zone,
@@ -203,11 +221,22 @@ class Oboe:
                 status=row.status,
                 build_version=row.build_version,
             )
-            for row in self._link.servers()
+            for row in rows
         )
-        members = tuple(self._link.members())
         return ClusterView(
-            id=local.cluster_id(), name=local.cluster_name(), version=local.database_version, members=members, servers=servers
+            id=local.cluster_id(), name=local.cluster_name(), version=local.database_version, members=tuple(members), servers=servers
+        )
+
+    def landmarks(self) -> Landmarks:
+        local = self._local
+        numbers = {member.address: member.number for member in local.members() if member.number}
+        numbers[local.address] = local.number()
+        in_cluster = local.identity() in (Identity.CLUSTER_AGENT, Identity.SCALING_IN)
+        return Landmarks(
+            here=local.address,
+            numbers=numbers,
+            cluster_id=local.cluster_id() if in_cluster else 0,
+            cluster_name=local.cluster_name(),
         )
 
     def members(self) -> Sequence[Member]:

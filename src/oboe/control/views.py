@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,7 +11,7 @@ from oboe.domain.values import Address, HomeKind, Identity
 from oboe.engine.ports import LogRecord
 from oboe.membership.member import Member
 
-__all__ = ["AgentView", "ClusterView", "DagView", "Effect", "Member", "Preview", "Ref", "ServerView", "StatusView", "WaitView"]
+__all__ = ["AgentView", "ClusterView", "DagView", "Effect", "Landmarks", "Member", "Preview", "Ref", "ServerView", "StatusView", "WaitView"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,17 @@ class WaitView:
     since: int
     until: int
     tries: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Landmarks:
+    """What ids and references of a cluster are made of; from memory. ``cluster_id`` 0: there is no running cluster."""
+
+    here: Address
+    numbers: Mapping[Address, int]
+    """Agents by their numbers, which the cluster gives out once and for ever; an agent without a cluster is number 0."""
+    cluster_id: int
+    cluster_name: str
 
 
 @dataclass(frozen=True, slots=True)

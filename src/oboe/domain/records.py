@@ -8,9 +8,9 @@ from typing import Any
 
 from oboe.domain.messages import Fence, LogLine, Order, Report
 from oboe.domain.model import Dag, Home, Leader, Maintenance, Plan
-from oboe.domain.values import Address
+from oboe.domain.values import Address, Operator, State
 
-__all__ = ["AttemptLine", "Change", "Draft", "InboxEntry", "LogRecord", "Page"]
+__all__ = ["AttemptLine", "Change", "Draft", "Header", "InboxEntry", "LogRecord", "Page"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +71,20 @@ class Page:
     names: tuple[str, ...] = ()
     settled: bool | None = None
     oldest_first: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """As much of a dag as a search looks at: no plan, no sub-tasks."""
+
+    id: int
+    name: str
+    state: State
+    operator: Operator
+    cancelled: bool
+    asks: int
+    created_at: int
+    ended_at: int
 
 
 @dataclass(frozen=True, slots=True)

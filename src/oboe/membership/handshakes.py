@@ -50,7 +50,7 @@ class Handshakes:
         authority = Authority.load(local.text("authority_certificate"), self._secret("authority_key"))
         certificate = authority.sign(request.csr, address=request.address)
         joiner = member_from_row(request.member | {"identity": int(Identity.FOLLOWER), "zone": request.zone})
-        local.put_member(joiner)
+        local.put_member(local.give_number(joiner))
         members = sorted(local.members(), key=lambda member: member.identity is not Identity.MASTER)
         return JoinAnswer(
             authority_certificate=authority.certificate_pem,

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pymysql
 
 from oboe.database.port import Driver, Instance, Observation
-from oboe.domain.errors import OboeError, Refused, Unreachable
+from oboe.domain.errors import OboeError, Refused, TryAgain, Unreachable
 from oboe.domain.values import Address, Identity
 from oboe.kit.secret import Secret
 from oboe.membership.local import LocalAgent
-from oboe.membership.member import Member, member_from_row, member_row
+from oboe.membership.member import Member, member_from_row, member_row, numbered
 
 if TYPE_CHECKING:
     from pymysql.connections import Connection
@@ -181,13 +181,28 @@ class ClusterLink:
         return [member_from_row(dict(row)) for row in self._tables().members()]
 
     def put_member(self, member: Member) -> None:
-        self._tables().put_member(member_row(member))
+        """Add or replace it; a member without a number is given one."""
+        self._tables().put_member(member_row(self._numbered(member)))
 
     def remove_member(self, address: Address) -> None:
         self._tables().remove_member(address.ip, address.port)
 
     def servers(self) -> list[ServerRow]:
         return [_server(row) for row in self._tables().servers()]
+
+    def roll(self) -> tuple[list[ServerRow], list[Member]]:
+        """Servers and members; while there is no primary, as this host's own database shows them."""
+        try:
+            return self.servers(), self.members()
+        except (Unreachable, TryAgain) as trouble:
+            try:
+                return self._read_here(lambda tables: ([_server(row) for row in tables.servers()], self._members_of(tables)))
+            except OboeError:
+                raise trouble from None
+
+    @staticmethod
+    def _members_of(tables: Directory) -> list[Member]:
+        return [member_from_row(dict(row)) for row in tables.members()]
 
     def put_server(self, row: ServerRow) -> None:
         self._tables().put_server(_server_row(row))
@@ -220,7 +235,7 @@ class ClusterLink:
         """The first content: members, zones, servers, the cluster's id and name. Again is harmless."""
         tables = self._tables()
         for member, instance, is_primary in rows:
-            kept = member_row(member.become(Identity.CLUSTER_AGENT))
+            kept = member_row(self._numbered(member.become(Identity.CLUSTER_AGENT)))
             tables.put_member(kept | {"mysql_port": instance.mysql_port, "database_rpc_port": instance.rpc_port})
             tables.put_zone(member.zone, "ACTIVE")
             server = ServerRow(
@@ -235,6 +250,17 @@ class ClusterLink:
             )
             tables.put_server(_server_row(server))
         tables.put_facts(cluster_id=cluster_id, cluster_name=cluster_name, version=version)
+        users = self._local.value("users")
+        if users:
+            self.change_sealed_fact("users", lambda kept: kept or users)
+
+    def sealed_fact(self, name: str) -> Any:
+        """A fact of the cluster with its secrets opened; None: there is none."""
+        return self._sealed_tables().fact(name)
+
+    def change_sealed_fact(self, name: str, change: Callable[[Any], Any]) -> Any:
+        """Replace it by what ``change`` makes of it, with nobody in between; secrets are sealed with the cluster's key."""
+        return self._sealed_tables().change_fact(name, change)
 
     def empty(self) -> None:
         """Forget all that `fill` wrote."""
@@ -265,6 +291,26 @@ class ClusterLink:
         from oboe.store.mysql import Directory
 
         return Directory(self._database())
+
+    def _sealed_tables(self) -> Directory:
+        from oboe.store.mysql import Directory
+        from oboe.store.sealing import Sealer
+
+        key = self._local.secret("cluster_key")
+        if key is None:
+            raise Refused("cluster.none", "this agent has no cluster key")
+        return Directory(self._database(), sealer=Sealer(bytes.fromhex(key.reveal())))
+
+    def _numbered(self, member: Member) -> Member:
+        known: list[Member] = []
+
+        def give(kept: Any) -> Any:
+            found, given = numbered(member, kept or {})
+            known[:] = [found]
+            return given
+
+        self._tables().change_fact("agent_numbers", give)
+        return known[0]
 
     @contextmanager
     def replica(self) -> Iterator[tuple[MysqlHome, float]]:

@@ -21,11 +21,11 @@ from oboe.domain.errors import Bug, Refused
 from oboe.domain.fold import dag_state, holds_lock, settled
 from oboe.domain.messages import Level, LogLine
 from oboe.domain.model import Dag
-from oboe.domain.records import AttemptLine, Change, Draft, LogRecord, Page
-from oboe.domain.values import MaintenanceKind
+from oboe.domain.records import AttemptLine, Change, Draft, Header, LogRecord, Page
+from oboe.domain.values import MaintenanceKind, State
 from oboe.store import statements
 from oboe.store.database import KEYS_MAX, Database, Row, Session, listed, portions
-from oboe.store.encoding import changed_sub_tasks, dag_of, draft_dag, encode_facts, encode_state, encode_sub_task
+from oboe.store.encoding import changed_sub_tasks, dag_of, draft_dag, encode_facts, encode_state, encode_sub_task, read_header
 from oboe.store.locks import GLOBAL_SCOPE, HeldLock, MaintenanceHeld, conflict, lock_of
 
 __all__ = ["Poisoned", "SqlHome", "printable"]
@@ -185,6 +185,19 @@ class SqlHome:
             return [found[number] for number in numbers if number in found]
 
         return self._database.read(work)
+
+    def headers(self, states: Sequence[State], since: int, before: int) -> list[Header]:
+        """Of every dag in one of these states, made at ``since`` or later and before ``before``, in no order."""
+        statement, keys = listed(statements.HEADERS, [int(state) for state in states])
+        rows = self._database.read(lambda session: session.rows(statement, (*keys, since, before)))
+        return [read_header(*row) for row in rows]
+
+    def many(self, numbers: Sequence[int]) -> list[Dag]:
+        """Those dags, by id; what is gone or cannot be read is left out."""
+        if not numbers:
+            return []
+        found = self._database.read(lambda session: self._dags(session, numbers))
+        return [one for one in found if isinstance(one, Dag)]
 
     def logs(self, dag: Dag, sub_tasks: Sequence[int] | None = None) -> list[LogRecord]:
         def work(session: Session) -> list[Row]:

@@ -69,6 +69,12 @@ _SETTLED_NAMED = (
 PAGE_SETTLED_NAMED_NEWEST = f"{_SETTLED_NAMED} AND d.id < ? ORDER BY d.id DESC LIMIT ?"
 PAGE_SETTLED_NAMED_OLDEST = f"{_SETTLED_NAMED} AND d.id > ? ORDER BY d.id LIMIT ?"
 
+# Searching: without the facts, which are the greatest part of a dag
+HEADERS = (
+    "SELECT /*+ LEADING(s d) USE_NL(d) INDEX(d PRIMARY) */ d.id, d.name, d.created_at, s.state, s.body "
+    "FROM dag_state s JOIN dag d ON d.id = s.dag_id WHERE s.state IN ({keys}) AND d.created_at >= ? AND d.created_at < ?"
+)
+
 # Forgetting
 OLDEST_SETTLED = (
     "SELECT /*+ LEADING(s d) USE_NL(d) INDEX(d PRIMARY) */ d.id, d.dag_key, d.created_at "

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 from oboe.api.shared.exchange import Answer, Request
@@ -22,6 +23,10 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 BODY_BYTES_MAX = 4 << 20
 BODY_SECONDS_MAX = 30.0
 """How long a client may take to send its body."""
+LINGER_BYTES_MAX = 32 << 20
+"""What is read of a body that was refused already, and thrown away."""
+LINGER_SECONDS_MAX = 5.0
+LINGER_QUIET_SECONDS = 0.2
 IN_FLIGHT_MAX = 512
 """Requests that are being carried out or wait for a worker; more are refused at once."""
 WORKERS_MAX = 32
@@ -76,6 +81,7 @@ class Face:
         try:
             request = await _read(scope, receive, started)
         except _Unread:
+            await _linger(receive)
             return self._refuse("unread", started)
         if self._workers.busy:
             return self._refuse("busy", started)
@@ -91,7 +97,7 @@ class Face:
 
 async def _read(scope: Scope, receive: Receive, started: float) -> Request:
     received_at = time.time()
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    headers = _headers(scope["headers"])
     raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
     query: str = scope["query_string"].decode("latin-1")
     target = raw_path.decode("latin-1")
@@ -115,6 +121,15 @@ async def _read(scope: Scope, receive: Receive, started: float) -> Request:
     )
 
 
+def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """By lower-case name; the last of a name counts, but signed ones are joined in the order in which they came."""
+    headers: dict[str, str] = {}
+    for name, value in raw:
+        key, text = name.decode("latin-1"), value.decode("latin-1")
+        headers[key] = f"{headers[key]},{text}" if key.startswith("x-ocp") and key in headers else text
+    return headers
+
+
 async def _body(receive: Receive, headers: dict[str, str]) -> bytes:
     length = headers.get("content-length", "0")
     if not length.isdigit() or int(length) > BODY_BYTES_MAX:
@@ -132,6 +147,18 @@ async def _body(receive: Receive, headers: dict[str, str]) -> bytes:
         parts.append(part)
         if not message.get("more_body"):
             return b"".join(parts)
+
+
+async def _linger(receive: Receive) -> None:
+    """Take in what is still on its way, within bounds: who is cut off while sending never reads the answer."""
+    left = LINGER_BYTES_MAX
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS_MAX):
+            while left > 0:
+                message = await asyncio.wait_for(receive(), LINGER_QUIET_SECONDS)
+                left -= len(message.get("body", b""))
+                if message["type"] != "http.request" or not message.get("more_body"):
+                    return
 
 
 async def send_answer(answer: Answer, send: Send) -> None:

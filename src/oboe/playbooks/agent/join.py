@@ -49,7 +49,7 @@ class BecomeMaster(Step):
             certificate=authority.sign(request, address=local.address),
             certificate_key=key,
         )
-        local.put_member(local.as_member())
+        local.put_member(local.give_number(local.as_member()))
         run.log("set agent identity to master")
 
     def rollback(self, run: Run) -> None:

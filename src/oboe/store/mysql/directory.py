@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from oboe.store.database import Session
@@ -28,6 +28,10 @@ _SET_SERVER_STATUS = "UPDATE server SET status = ? WHERE ip = ? AND rpc_port = ?
 _REMOVE_SERVER = "DELETE FROM server WHERE ip = ? AND rpc_port = ?"
 _FACTS = "SELECT name, body FROM cluster_fact ORDER BY name"
 _PUT_FACT = "INSERT INTO cluster_fact (name, body) VALUES (?, ?) ON DUPLICATE KEY UPDATE body = VALUES(body)"
+_FACT = "SELECT body FROM cluster_fact WHERE name = ?"
+_MAKE_FACT = "INSERT IGNORE INTO cluster_fact (name, body) VALUES (?, 'null')"
+_HOLD_FACT = "SELECT body FROM cluster_fact WHERE name = ? FOR UPDATE"
+_SET_FACT = "UPDATE cluster_fact SET body = ? WHERE name = ?"
 _CLEAR = ("DELETE FROM member", "DELETE FROM server", "DELETE FROM zone", "DELETE FROM cluster_fact")
 
 
@@ -89,6 +93,25 @@ class Directory:
         rows = [(name, encode(sealed_json(value, self._sealer) if self._sealer else value)) for name, value in values.items()]
         self._run_many(_PUT_FACT, *rows)
 
+    def fact(self, name: str) -> Any:
+        """One of them; None: there is none."""
+        rows = self._database.read(lambda session: session.rows(_FACT, (name,)))
+        return self._opened(rows[0][0]) if rows else None
+
+    def change_fact(self, name: str, change: Callable[[Any], Any]) -> Any:
+        """Replace a fact by what ``change`` makes of it (None: there is none yet), with nobody in between; the new one.
+
+        ``change`` may be called more than once; what it raises leaves everything as it was."""
+
+        def work(session: Session) -> Any:
+            session.run(_MAKE_FACT, (name,))
+            ((body,),) = session.rows(_HOLD_FACT, (name,))
+            changed = change(self._opened(body))
+            session.run(_SET_FACT, (encode(sealed_json(changed, self._sealer) if self._sealer else changed), name))
+            return changed
+
+        return self._database.write(work)
+
     def clear(self) -> None:
         """Forget everything of the above."""
 
@@ -97,6 +120,10 @@ class Directory:
                 session.run(statement)
 
         self._database.write(work)
+
+    def _opened(self, body: str) -> Any:
+        value = decode(body)
+        return unsealed(value, self._sealer) if self._sealer else value
 
     def _run(self, statement: str, *values: Any) -> None:
         self._database.write(lambda session: session.run(statement, values))

@@ -1,0 +1,127 @@
+"""OCP's task API: from a request to an answer.
+
+::
+
+    route known? --no--> 404
+    who asks?    --no--> 401, slower with each failure
+    may they?    --no--> 403
+    handler      ------> data, a file, nothing, or an error in the envelope
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from oboe.api.ocp import tasks
+from oboe.api.ocp.auth import COOKIE, SESSION_SECONDS_MAX, Sessions, credentials_of, session_token, user_of
+from oboe.api.ocp.envelope import new_trace_id, wrap
+from oboe.api.ocp.errors import failure_of
+from oboe.api.ocp.repeats import Repeats
+from oboe.api.ocp.route import NOTHING, Call, Route, Routes
+from oboe.api.shared.exchange import Answer, Request
+from oboe.control.port import Control
+from oboe.control.users import User
+from oboe.domain.errors import OboeError, Refused
+
+__all__ = ["PREFIX", "Ocp"]
+
+PREFIX = "/api/v2"
+LOGIN, LOGOUT = f"{PREFIX}/iam/login", f"{PREFIX}/iam/logout"
+
+_GUESSES = frozenset({"user.refused", "auth.session"})
+_CHALLENGE = ("WWW-Authenticate", 'Basic realm="oboe", charset="UTF-8"')
+
+_LOG = logging.getLogger(__name__)
+
+
+class Ocp:
+    """The API over the use cases. Thread-safe."""
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+        self.sessions = Sessions()
+        self._repeats = Repeats()
+        self.routes = Routes(PREFIX, tasks.ROUTES)
+
+    def answer(self, request: Request) -> Answer:
+        """Answer one request; called on a worker thread. Never raises what a client caused."""
+        try:
+            if request.method == "POST" and request.path == LOGIN:
+                return self._login(request)
+            found = self.routes.find(request.method, request.path)
+            if found is None and (request.method, request.path) != ("POST", LOGOUT):
+                raise Refused("request.not_found", f"there is no {request.method} {request.path[:200]}")
+            user = user_of(request, self._control.users, self.sessions)
+            if found is None:
+                return self._logout(request)
+            route, values = found
+            if not user.holds(route.permission):
+                raise Refused("user.forbidden", f"{user.name} has no {route.permission}")
+            call = Call(self._control, request, user, values)
+            return self._carried_out(call, route)
+        except OboeError as error:
+            return self._refused(request, error)
+
+    def refuse(self, condition: str, started: float) -> Answer:
+        """What the server around this API answers by itself."""
+        refusal = {
+            "unread": Refused("request.unread", "the body is too long, too slow or was cut off"),
+            "busy": Refused("request.busy", "too many requests are under way", hint="try again in a moment"),
+        }.get(condition, OboeError("bug", "this should not happen", hint="the agent's log has the details; please report it"))
+        failure = failure_of(refusal)
+        body = wrap(None, status=failure.status, server=self._server(), started=started, trace_id=new_trace_id(), error=failure.error)
+        headers = (("Retry-After", "1"),) if condition == "busy" else ()
+        return Answer(status=failure.status, body=body, headers=headers)
+
+    def _carried_out(self, call: Call, route: Route) -> Answer:
+        def carry_out() -> Answer:
+            try:
+                return self._answered(call, route.handler(call))
+            except OboeError as error:
+                return self._refused(call.request, error, call)
+
+        if not route.changes:
+            return carry_out()
+        return self._repeats.answer(call.user.name, call.request, carry_out)
+
+    def _answered(self, call: Call, data: Any) -> Answer:
+        if isinstance(data, Answer):
+            return data
+        body = self._wrapped(call.request, data)
+        return Answer(status=200, body=body, headers=tuple(call.headers))
+
+    def _wrapped(self, request: Request, data: Any) -> bytes:
+        server, trace_id = self._server(), new_trace_id()
+        return wrap(data, status=200, server=server, started=request.started, trace_id=trace_id, omit=data is NOTHING)
+
+    def _refused(self, request: Request, error: OboeError, call: Call | None = None) -> Answer:
+        about = {"target": call.target, "debug": call.debug} if call is not None else {}
+        failure = failure_of(error, language=request.headers.get("accept-language", ""), **about)
+        trace_id = new_trace_id()
+        if failure.status >= 500:
+            _LOG.warning("%s %s (trace %s): %s: %s", request.method, request.path, trace_id, error.code, error)
+        body = wrap(None, status=failure.status, server=self._server(), started=request.started, trace_id=trace_id, error=failure.error)
+        headers = (_CHALLENGE,) if failure.status == 401 else (("Retry-After", "1"),) if failure.status == 503 else ()
+        return Answer(status=failure.status, body=body, headers=headers, guessing=error.code in _GUESSES)
+
+    # Sessions
+
+    def _login(self, request: Request) -> Answer:
+        user = self._control.users.by_password(*credentials_of(request))
+        token = self.sessions.begin(user, request.received_at).reveal()
+        cookie = f"{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={SESSION_SECONDS_MAX:.0f}"
+        body = self._wrapped(request, _profile(user))
+        return Answer(status=200, body=body, headers=(("Set-Cookie", cookie),))
+
+    def _logout(self, request: Request) -> Answer:
+        self.sessions.end(session_token(request))
+        cookie = f"{COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0"
+        return Answer(status=200, body=self._wrapped(request, NOTHING), headers=(("Set-Cookie", cookie),))
+
+    def _server(self) -> str:
+        return self._control.landmarks().here.ip
+
+
+def _profile(user: User) -> dict[str, Any]:
+    return {"grants": [str(grant) for grant in user.grants], "id": user.id, "username": user.name}

@@ -1,0 +1,205 @@
+"""The task routes, R1 to R9 (`ocp-task.md` §2), and counts per status."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from threading import BoundedSemaphore
+from typing import Any
+
+from oboe.api.ocp import ids, logs, searching
+from oboe.api.ocp.codec import allowed_operations
+from oboe.api.ocp.names import FAILED, ROLLBACK, RUNNING, sub_task_words, task_operation, task_status
+from oboe.api.ocp.route import NOTHING, Call, Route
+from oboe.api.shared.exchange import Answer
+from oboe.control.views import DagView, Ref
+from oboe.domain.errors import OboeError, Refused
+from oboe.domain.model import Dag
+from oboe.domain.values import Operator
+
+__all__ = ["ROUTES"]
+
+FOLLOW_SECONDS = 20.0
+"""How long a request for more of a log waits for some."""
+FOLLOW_PAUSE_SECONDS = 0.3
+FOLLOWERS_MAX = 8
+"""Requests that wait so at once; a further one is answered at once."""
+LOG_LIMIT_MAX = 16 << 20
+_OFFSET_MAX = 1 << 40
+
+VIEWER, MANAGER = "TASK_VIEWER", "TASK_MANAGER"
+
+_followers = BoundedSemaphore(FOLLOWERS_MAX)
+
+
+# Reading
+
+
+def get_task(call: Call) -> dict[str, Any]:
+    """R2."""
+    return _shown(call, _task(call, VIEWER))
+
+
+def get_log(call: Call) -> dict[str, Any]:
+    """R5; ``offset``, ``limit``, ``runTime``, ``operation`` choose a part, ``follow`` waits for more."""
+    offset = call.number("offset", default=0, low=0, high=_OFFSET_MAX)
+    limit = call.number("limit", default=0, low=0, high=LOG_LIMIT_MAX)
+    follow = call.flag("follow")
+    read = _log_reader(call)
+    text, over = read()
+    if follow and not over and len(text) <= offset and _followers.acquire(blocking=False):
+        try:
+            deadline = time.monotonic() + FOLLOW_SECONDS
+            while not over and len(text) <= offset and time.monotonic() < deadline:
+                time.sleep(FOLLOW_PAUSE_SECONDS)
+                text, over = read()
+        finally:
+            _followers.release()
+    return logs.chunk(text, offset, limit, over=over)
+
+
+def _log_reader(call: Call) -> Callable[[], tuple[str, bool]]:
+    """Reads the text, and whether the sub-task rests."""
+    run_time = call.number("runTime", default=0, low=1, high=1 << 31)
+    operation = call.text("operation").upper()
+
+    def read() -> tuple[str, bool]:
+        view = _sub_task(call, VIEWER, details=True)
+        found = logs.executions(view.logs or (), view.index)
+        wanted = [each for each in found if run_time in (0, each.attempt) and operation in ("", each.operation)]
+        sub_task = view.dag.sub_tasks[view.index]
+        return logs.whole_log(wanted), not (sub_task.live or sub_task.resting)
+
+    return read
+
+
+def download_diagnosis(call: Call) -> Answer:
+    """R9."""
+    view = _task(call, VIEWER, details=True)
+    task = call.codec.task(view)
+    found = [logs.executions(view.logs or (), index) for index in range(view.dag.plan.size)]
+    name = f"log_task_{task['id']}.zip"
+    headers = (("Content-Disposition", f'attachment; filename="{name}"'),)
+    return Answer(status=200, body=logs.diagnosis(task, found), content_type="application/octet-stream", headers=headers)
+
+
+# Operating
+
+
+def retry_task(call: Call) -> dict[str, Any]:
+    """R3."""
+    view = _task(call, MANAGER)
+    if task_status(view.dag) == FAILED and task_operation(view.dag) == ROLLBACK:
+        raise _with_state(call, view.dag, Refused("retry.rolling_back", "a failed rollback is not retried", hint="roll back again"))
+    return _operate_task(call, view, "RETRY")
+
+
+def roll_back_task(call: Call) -> dict[str, Any]:
+    """R4."""
+    return _operate_task(call, _task(call, MANAGER), "ROLLBACK")
+
+
+def retry_sub_task(call: Call) -> dict[str, Any]:
+    """R6."""
+    view = _operate_sub_task(call, lambda view: "RETRY")
+    return call.codec.sub_task(view)
+
+
+def skip_sub_task(call: Call) -> Any:
+    """R7: a step forward, an undo backward."""
+    _operate_sub_task(call, lambda view: "SKIP" if view.dag.operator is Operator.ROLLBACK else "PASS")
+    return NOTHING
+
+
+def cancel_sub_task(call: Call) -> Any:
+    """R8."""
+    _operate_sub_task(call, lambda view: "CANCEL")
+    return NOTHING
+
+
+# Inside
+
+
+def _task(call: Call, permission: str, *, details: bool = False) -> DagView:
+    """The task that the path names, if the user may do that to it."""
+    text = call.target = call.path_values["task"]
+    view = call.control.dag(ids.decode("dag", text, call.codec.landmarks), details=details)
+    call.need(permission, view.dag)
+    return view
+
+
+def _sub_task(call: Call, permission: str, *, details: bool = False) -> DagView:
+    """The sub-task that the path names; `Refused` ``task.not_found`` for one of another task."""
+    known = call.codec.landmarks
+    task = ids.decode("dag", call.path_values["task"], known)
+    text = call.target = call.path_values["subtask"]
+    ref = ids.decode("sub_task", text, known)
+    view = call.control.dag(ref, details=details)
+    if (ref.home, ref.agent, view.dag.id) != (task.home, task.agent, task.number):
+        raise Refused("task.not_found", f"task {call.path_values['task']} has no sub-task {text}")
+    call.need(permission, view.dag)
+    return view
+
+
+def _shown(call: Call, view: DagView) -> dict[str, Any]:
+    call.headers.append(("ETag", f'"{view.dag.version}"'))
+    if view.stale_seconds > 0:
+        call.headers.append(("X-Oboe-Stale", f"{view.stale_seconds:.1f}"))
+    return call.codec.task(view)
+
+
+def _operate_task(call: Call, view: DagView, operator: str) -> dict[str, Any]:
+    dag = view.dag
+    _check_version(call, dag)
+    ref = Ref("dag", dag.home.kind, dag.home.agent, dag.id)
+    _ask(call, dag, ref, operator)
+    return _shown(call, call.control.dag(ref, details=False))
+
+
+def _operate_sub_task(call: Call, operator: Callable[[DagView], str]) -> DagView:
+    view = _sub_task(call, MANAGER)
+    dag = view.dag
+    _check_version(call, dag)
+    ref = Ref("sub_task", dag.home.kind, dag.home.agent, dag.sub_task_id(view.index))
+    try:
+        _ask(call, dag, ref, operator(view))
+    except OboeError:
+        status, operation = sub_task_words(dag, view.index)
+        call.debug += f"; sub-task {status}/{operation}"
+        raise
+    return call.control.dag(ref, details=False)
+
+
+def _ask(call: Call, dag: Dag, ref: Ref, operator: str) -> None:
+    try:
+        call.control.operate(ref, operator, call.caller)
+    except Refused as error:
+        raise _with_state(call, dag, error) from None
+
+
+def _with_state(call: Call, dag: Dag, error: Refused) -> Refused:
+    """What the task is, and what may be asked of it now."""
+    allowed = ", ".join(allowed_operations(dag)) or ("nothing, it runs" if task_status(dag) == RUNNING else "nothing")
+    call.debug += f"; task {task_status(dag)}/{task_operation(dag)}, allowed: {allowed}"
+    return error
+
+
+def _check_version(call: Call, dag: Dag) -> None:
+    """``If-Match`` or ``expectedVersion``: the version of the task that the client has seen."""
+    expected = call.request.headers.get("if-match", "").removeprefix("W/").strip('"') or call.text("expectedVersion")
+    if expected and expected != "*" and expected != str(dag.version):
+        raise Refused("task.other_version", f"the task is of version {dag.version} now, not {expected[:40]}", hint="look at it again")
+
+
+ROUTES = (
+    Route("GET", "/tasks/instances", searching.list_tasks, VIEWER),
+    Route("GET", "/tasks/instances/summary", searching.summary, VIEWER),
+    Route("GET", "/tasks/instances/:task", get_task, VIEWER),
+    Route("POST", "/tasks/instances/:task/retry", retry_task, MANAGER, changes=True),
+    Route("POST", "/tasks/instances/:task/rollback", roll_back_task, MANAGER, changes=True),
+    Route("POST", "/tasks/instances/:task/downloadDiagnosis", download_diagnosis, VIEWER),
+    Route("GET", "/tasks/instances/:task/subtasks/:subtask/log", get_log, VIEWER),
+    Route("POST", "/tasks/instances/:task/subtasks/:subtask/retry", retry_sub_task, MANAGER, changes=True),
+    Route("POST", "/tasks/instances/:task/subtasks/:subtask/skip", skip_sub_task, MANAGER, changes=True),
+    Route("POST", "/tasks/instances/:task/subtasks/:subtask/cancel", cancel_sub_task, MANAGER, changes=True),
+)
