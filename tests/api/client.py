@@ -35,8 +35,11 @@ class Received:
         return self.envelope["error"]["errCode"]  # type: ignore[no-any-return]
 
 
-def send_raw(port: int, method: str, target: str, headers: Mapping[str, str] | None = None, body: bytes = b"") -> Received:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+def send_raw(
+    port: int, method: str, target: str, headers: Mapping[str, str] | None = None, body: bytes = b"", *, source: str = "127.0.0.1"
+) -> Received:
+    """``source`` is the loopback address that it comes from: failures are counted by source."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20, source_address=(source, 0))
     try:
         connection.request(method, target, body=body or None, headers=dict(headers or {}))
         answer = connection.getresponse()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from ipaddress import ip_address
 from typing import Any
 
 import msgspec
@@ -138,11 +139,13 @@ def exchange_token(call: Call) -> str:
 
 
 def address_of(agent: AgentAddress) -> Address:
-    """`Refused` ``address.bad_ip``, ``address.bad_port``."""
+    """`Refused` ``address.bad_ip``, ``address.bad_port``. A scope (``%eth0``) means something on one host only."""
+    if "%" in agent.ip:
+        raise Refused("address.bad_ip", f"{agent.ip[:80]!r} has a scope", hint="agents are known by their IP addresses")
     if not 0 < agent.port < 65536:
         raise Refused("address.bad_port", f"{agent.port} is no port")
     try:
-        return Address.parse(f"[{agent.ip}]:{agent.port}")
+        return Address(str(ip_address(agent.ip)), agent.port)
     except ValueError as error:
         raise Refused("address.bad_ip", str(error), hint="agents are known by their IP addresses") from None
 

@@ -133,9 +133,9 @@ class Obshell:
         )
 
     def _not_routed(self, request: Request) -> Answer:
-        target = self.routes.redirect(request.method, request.path)
-        if target is not None:
-            return _redirect(request, target + (f"?{request.query}" if request.query else ""))
+        raw_path, _, query = request.target.partition("?")
+        if raw_path.endswith("/") and self.routes.has_slash_too_many(request.method, request.path):
+            return _redirect(request, raw_path[:-1] + (f"?{query}" if query else ""))
         error = translate(Refused("request.not_found", f"there is no {request.method} {request.path[:200]}"))
         body = wrap(NO_DATA, trace_id=_trace_id(request), started=request.started, error=error)
         return Answer(status=error.status, body=body)
@@ -202,6 +202,7 @@ def _trace_id(request: Request) -> str:
 
 
 def _redirect(request: Request, location: str) -> Answer:
+    """``location`` is as it came on the request line: decoded, it could end the header that it is put into."""
     headers = (("Location", location),)
     if request.method != "GET":
         return Answer(status=307, content_type="", headers=headers)

@@ -18,6 +18,9 @@ from oboe.remote import secrecy
 
 __all__ = ["ROUTES"]
 
+CLUSTER_ID_MAX = 4_294_901_759
+"""The database's own bound."""
+
 Value = str | int | float | bool
 """Settings are texts; numbers are taken as they are written."""
 
@@ -69,6 +72,8 @@ def configure_cluster(call: Call) -> Any:
     """Set id, name and root password of the cluster to be."""
     asked = call.bind(ClusterConfig)
     password = _root_password(call, asked.root_pwd or "")
+    if (asked.cluster_id or 0) > CLUSTER_ID_MAX:
+        raise Refused("cluster.id_invalid", f"cluster id {str(asked.cluster_id)[:20]} is above {CLUSTER_ID_MAX}")
     return call.started(
         lambda dry: call.control.configure_cluster(
             asked.cluster_id or 0, asked.cluster_name or "", password, rs_list=asked.rs_list or "", caller=call.caller, dry_run=dry

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import parse_qs
@@ -26,6 +26,13 @@ T = TypeVar("T")
 
 NO_CONTENT = object()
 """The handler answers 204."""
+
+TEXT_CHARACTERS_MAX = 16_384
+"""Of any text in a body: names, paths, passwords."""
+_FIELDS_MAX = 100
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+"""They are part of no name, address, path or password, and end whatever is written line by line."""
 
 _TRUE = ("1", "t", "T", "true", "TRUE", "True")
 _FALSE = ("0", "f", "F", "false", "FALSE", "False", "")
@@ -55,11 +62,16 @@ class Call:
     headers: list[tuple[str, str]] = field(default_factory=list)
 
     def bind(self, kind: type[T]) -> T:
-        """The body as ``kind``; no body is ``{}``; unknown members are ignored. `Refused` ``request.body``."""
+        """The body as ``kind``; no body is ``{}``; unknown members are ignored; no text is long or has control characters.
+
+        `Refused` ``request.body``."""
         try:
-            return msgspec.json.decode(self.body or b"{}", type=kind)
+            asked = msgspec.json.decode(self.body or b"{}", type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Refused("request.body", f"the body cannot be read: {error}") from None
+        if any(len(text) > TEXT_CHARACTERS_MAX or _CONTROL.search(text) for text in _texts(msgspec.to_builtins(asked))):
+            raise Refused("request.body", f"a text in the body holds control characters, or more than {TEXT_CHARACTERS_MAX}")
+        return asked
 
     def flag(self, name: str, *, default: bool) -> bool:
         """A boolean of the query. `Refused` ``request.query``."""
@@ -161,13 +173,25 @@ class Routes:
                 return route, match.groupdict()
         return None
 
-    def redirect(self, method: str, path: str) -> str | None:
-        """Where a path with a slash too many leads."""
+    def has_slash_too_many(self, method: str, path: str) -> bool:
+        """Whether the path without its last slash is a route."""
         stem = path[:-1]
-        if not path.endswith("/"):
-            return None
-        return stem if self.find(method, stem) or (method, stem) in self._stems else None
+        return path.endswith("/") and (self.find(method, stem) is not None or (method, stem) in self._stems)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a body, names of members included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            yield name
+            yield from _texts(member)
+    elif isinstance(value, list):
+        for member in value:
+            yield from _texts(member)
 
 
 def parse_query(query: str) -> Mapping[str, Sequence[str]]:
-    return parse_qs(query, keep_blank_values=True, max_num_fields=100) if query else {}
+    """What comes after the hundredth field is not read."""
+    return parse_qs("&".join(query.split("&", _FIELDS_MAX)[:_FIELDS_MAX]), keep_blank_values=True) if query else {}

@@ -57,9 +57,8 @@ def get_sub_task(call: Call) -> SubTaskObject:
 
 def get_logs(call: Call) -> Contents:
     """Every log line of a sub-task; none of one that does not exist."""
-    ref = _ref(call, "sub_task")
     try:
-        view = call.control.dag(ref, details=True)
+        view = call.control.dag(_ref(call, "sub_task"), details=True)
     except Refused as error:
         if error.code == "task.not_found":
             return Contents([])
