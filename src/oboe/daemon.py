@@ -136,7 +136,9 @@ class Agent:
         self._cluster = Clustering(self.local, self.link, self.engine, self.peers)
         starter = Starter(address, registry, seal=self._seal_params, submit=self._cluster.submit)
         reading = Reading(self.local, own, self.link, lambda: self.peers)
-        operating = Operating(self.local, reading, self.engine, lambda: self.peers, lambda: self._cluster.maintainer(), audit.append)
+        operating = Operating(
+            self.local, reading, self.engine, lambda: self.peers, lambda: self._cluster.maintainer(), audit.append, registry
+        )
         waits = Waits(address, reading, self.engine.waiting, lambda: self.peers)
         listing = Listing(self.local, own, self.link.home, reading, lambda: self.peers)
         self.control = Oboe(

@@ -13,7 +13,9 @@ from oboe.control.views import Effect, Preview, Ref
 from oboe.domain import events, preview
 from oboe.domain.errors import OboeError, Refused, Unreachable
 from oboe.domain.model import Dag
+from oboe.domain.preview import PreviewLine
 from oboe.domain.values import Address, HomeKind
+from oboe.kit.registry import Registry
 from oboe.membership.local import LocalAgent
 from oboe.remote.messages import Nothing
 
@@ -55,6 +57,7 @@ class Operating:
         peers: Callable[[], Peers],
         maintainer: Callable[[], Address | None],
         audit: Callable[[str, str, str], None],
+        registry: Registry,
     ) -> None:
         self._local = local
         self._reading = reading
@@ -62,6 +65,7 @@ class Operating:
         self._peers = peers
         self._maintainer = maintainer
         self._audit = audit
+        self._registry = registry
 
     def operate(self, ref: Ref, operator: str, caller: Caller) -> None:
         view = self._reading.dag(ref, details=False)
@@ -86,8 +90,21 @@ class Operating:
         dag = view.dag
         event = event_of(operator, ref.kind, view.index)
         lines = preview.preview(dag, event)
-        effects = tuple(Effect(dag.plan.nodes[line.node].name, _words(dag, line.agents), line.action) for line in lines)
+        effects = tuple(
+            Effect(dag.plan.nodes[line.node].name, _words(dag, line.agents), line.action, self._detail(dag, line)) for line in lines
+        )
         return Preview(f"{operator} {dag.name}", effects)
+
+    def _detail(self, dag: Dag, line: PreviewLine) -> str:
+        """What the step's author says of it: of the undo, if it is one."""
+        try:
+            step = self._registry.step(dag.plan.nodes[line.node].step)
+        except Refused as refusal:
+            return refusal.message
+        if line.action == "undo":
+            told = getattr(step, "rollback", None).__doc__ if step.rollable() else ""
+            return (told or "what it did is undone").strip().split("\n")[0]
+        return (step.__doc__ or "").strip().split("\n")[0] if line.action == "run" else ""
 
     def _send(self, dag: Dag, owner: Address | None, request: OperateDag) -> None:
         if dag.home.kind is HomeKind.AGENT:

@@ -110,6 +110,7 @@ class CreateWorkdirs(_InitStep):
             _lead(run, "Create observer workdir", params, timeout=300)
 
     def rollback(self, run: Run) -> None:
+        """Every host's database is ended, its directories removed."""
         instance = _instance(run, run.agent)
         if run.agent == run.here:
             remove_instance(run, instance)
@@ -132,6 +133,7 @@ class StartObservers(_InitStep):
             _lead(run, "Start observer", StartParams(instance, "check"), timeout=120)
 
     def rollback(self, run: Run) -> None:
+        """Every host's database is ended."""
         instance = _instance(run, run.agent)
         if run.agent == run.here:
             run.use(Driver).stop(instance, graceful=False, run=run)
@@ -169,6 +171,7 @@ class Bootstrap(_InitStep):
             raise
 
     def rollback(self, run: Run) -> None:
+        """The standbys are ended."""
         for text in run.params(InitParams).agents:
             agent = Address.parse(text)
             if agent != run.here:
@@ -188,6 +191,7 @@ class MigrateTable(_InitStep):
         run.use(ClusterLink).create_schema()
 
     def rollback(self, run: Run) -> None:
+        """Schema and user are dropped."""
         run.use(Driver).drop_store(_instance(run, run.here), _current_root(run), STORE_USER)
         run.use(LocalAgent).forget("store_password")
 
@@ -207,6 +211,7 @@ class ModifyPassword(_InitStep):
         run.log("Reload oceanbase connection successfully")
 
     def rollback(self, run: Run) -> None:
+        """Root has the empty password again."""
         instance = _instance(run, run.here)
         run.use(Driver).set_root_password(instance, _current_root(run), Secret(""))
 
@@ -219,6 +224,7 @@ class CreateUser(_InitStep):
         run.use(Driver).create_proxy_user(_instance(run, run.here), _current_root(run), params.proxyro_password)
 
     def rollback(self, run: Run) -> None:
+        """The user is dropped."""
         run.use(Driver).drop_proxy_user(_instance(run, run.here), _current_root(run))
 
 
@@ -240,6 +246,7 @@ class MigrateData(_InitStep):
         link.clone_obstacle(hasten=True)  # so that a scale out that follows need not wait for it
 
     def rollback(self, run: Run) -> None:
+        """The rows are removed."""
         run.use(ClusterLink).empty()
 
 
@@ -252,6 +259,7 @@ class ConvertFollowers(_InitStep):
         self._tell(run, Identity.CLUSTER_AGENT)
 
     def rollback(self, run: Run) -> None:
+        """They are FOLLOWERs again."""
         self._tell(run, Identity.FOLLOWER)
 
     def _tell(self, run: Run, identity: Identity) -> None:
@@ -291,6 +299,7 @@ class ConvertMaster(_InitStep):
         run.log("synchronize agent from oceanbase")
 
     def rollback(self, run: Run) -> None:
+        """It is the MASTER again."""
         local = run.use(LocalAgent)
         local.become(Identity.MASTER)
         local.replace_members(

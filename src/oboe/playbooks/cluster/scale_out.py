@@ -70,6 +70,7 @@ class IntegrateServerConfig(_ScaleOutStep):
         return {"instance": msgspec.to_builtins(answer.instance), "version": member.version}
 
     def rollback(self, run: Run) -> None:
+        """The joining agent forgets the cluster and its certificate."""
         run.use(Enlisting).dismiss(Address.parse(run.params(ScaleOutParams).agent))
 
 
@@ -96,6 +97,7 @@ class CreateTwin(_ScaleOutStep):
         return {"agent": str(child.agent), "dag_key": child.dag_key, "dag_id": child.dag_id}
 
     def rollback(self, run: Run) -> None:
+        """The twin is undone: its database ended, its directories removed, its agent SINGLE."""
         agent, kept = Address.parse(run.params(ScaleOutParams).agent), run.own_result
         if kept is None:
             release_strays(run, agent)
@@ -196,6 +198,7 @@ class AddZone(_ScaleOutStep):
         run.use(ClusterLink).add_zone(run.params(ScaleOutParams).zone)
 
     def rollback(self, run: Run) -> None:
+        """The zone's row is removed."""
         run.use(ClusterLink).remove_zone(run.params(ScaleOutParams).zone)
 
 
@@ -206,6 +209,7 @@ class StartZone(_ScaleOutStep):
         run.use(ClusterLink).set_zone(run.params(ScaleOutParams).zone, "ACTIVE")
 
     def rollback(self, run: Run) -> None:
+        """The zone is INACTIVE."""
         run.use(ClusterLink).set_zone(run.params(ScaleOutParams).zone, "INACTIVE")
 
 
@@ -239,6 +243,7 @@ class AddServer(_ScaleOutStep):
         link.set_server(instance.ip, instance.rpc_port, "ACTIVE")
 
     def rollback(self, run: Run) -> None:
+        """The server's row is removed."""
         instance = _instance(run)
         run.use(ClusterLink).remove_server(instance.ip, instance.rpc_port)
 
@@ -252,6 +257,7 @@ class AddAgent(_ScaleOutStep):
         run.use(ClusterLink).put_member(member_from_row(row).become(Identity.CLUSTER_AGENT))
 
     def rollback(self, run: Run) -> None:
+        """The member's row is removed."""
         run.use(ClusterLink).remove_member(Address.parse(run.params(ScaleOutParams).agent))
 
 
