@@ -89,3 +89,27 @@ def joiner(cluster: World) -> Iterator[Host]:
     host = cluster.host()
     yield host
     cluster.forget(host)
+
+
+@pytest.fixture(scope="session")
+def _shared_pair(tmp_path_factory: pytest.TempPathFactory, store_port: int) -> Iterator[list[World]]:
+    made: list[World] = []
+    yield made
+    for world in made:
+        world.end()
+
+
+@pytest.fixture
+def pair(_shared_pair: list[World], tmp_path_factory: pytest.TempPathFactory, store_port: int) -> World:
+    """A MASTER and a FOLLOWER, configured, of which a cluster can be made."""
+    if not _shared_pair or not _free(_shared_pair[-1]):
+        world = World(tmp_path_factory.mktemp("pair"), store_port)
+        _shared_pair.append(world)
+        world.gather(world.host(), world.host())
+    return _shared_pair[-1]
+
+
+def _free(world: World) -> bool:
+    told = [host.public("/api/v1/status") for host in world.hosts]
+    identities = [one["agent"]["identity"] for one in told]
+    return identities == ["MASTER", "FOLLOWER"] and not any(one["underMaintenance"] for one in told)

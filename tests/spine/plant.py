@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest import mock
@@ -17,12 +17,15 @@ PLANTED = "it was planted"
 
 
 @contextmanager
-def planted(step: type[Step], *, where: str = "run", node: str = "") -> Iterator[None]:
-    """That step does its work and then fails, on every agent of this process."""
-    work = getattr(step, where)
+def planted(step: type[Step], *, where: str = "run", when: Callable[[Run], bool] = lambda run: True, times: int = 1000) -> Iterator[None]:
+    """That step does its work and then fails, on every agent of this process, so many times."""
+    work, left = getattr(step, where), [times]
 
     def fail(self: Step, run: Run) -> Any:
-        work(self, run)
+        done = work(self, run)
+        if not left[0] or not when(run):
+            return done
+        left[0] -= 1
         raise StepFailed("test.planted", PLANTED)
 
     with mock.patch.object(step, where, fail):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,16 @@ class World:
         assert not host.base.exists()
         assert self.get(host, "/task/dag/unfinish") == {"contents": []}
         assert host.public("/api/v1/status")["underMaintenance"] is False
+
+    def remembers(self, host: Host) -> dict[str, Any]:
+        """Everything that the agent knows of itself and of others."""
+        local, database = host.agent.local, sqlite3.connect(host.home / "oboe.db")
+        try:
+            names = [name for (name,) in database.execute("SELECT name FROM fact")]
+        finally:
+            database.close()
+        found = {name: value for name in names if (value := local.value(name)) is not None}
+        return found | {"members": {str(member.address): member for member in local.members()}, "base": host.base.exists()}
 
     def members(self) -> set[int]:
         return {port for (port,) in self.store.rows("SELECT port FROM member")}

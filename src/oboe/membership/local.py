@@ -1,6 +1,7 @@
 """This agent as it knows itself: typed access to its facts, kept in its own store.
 
-Invariants: a change of identity and what goes with it are one transaction; listeners hear of it afterwards, on the thread that made it.
+Invariants: a change of identity and what goes with it are one transaction; listeners hear of it afterwards, on the thread that made it,
+which holds no lock then.
 A SINGLE agent may hold a certificate: of a cluster that is about to take it in, or has just let it go; it answers that cluster only.
 """
 
@@ -83,8 +84,7 @@ class LocalAgent:
         """Take a new identity and the facts that go with it, at once; the own member row follows."""
         with self._lock:
             self._put(identity=int(identity), **facts)
-            if self.member(self.address) is not None:
-                self.put_member(self.as_member())
+            self._update_own_member()
         self._tell()
 
     def leave(self, *, answer_to: Address | None = None) -> None:
@@ -184,13 +184,14 @@ class LocalAgent:
         return Instance(**kept) if kept else None
 
     def set_instance(self, instance: Instance | None) -> None:
-        if instance is None:
-            self.forget("instance")
-        else:
-            self.remember(instance=asdict(instance))
         with self._lock:
-            if self.member(self.address) is not None:
-                self.put_member(self.as_member())
+            if instance is None:
+                self._facts.delete("instance")
+                self._cache.pop("instance", None)
+            else:
+                self._put(instance=asdict(instance))
+            self._update_own_member()
+        self._tell()
 
     def settings_for(self, member: Member) -> dict[str, str]:
         """Observer configuration of a member: GLOBAL, then its ZONE's, then its own; later wins."""
@@ -259,6 +260,12 @@ class LocalAgent:
         if self.identity() in (Identity.SINGLE, Identity.SCALING_OUT):
             return []
         return [member.address for member in self.members() if member.address != self.address]
+
+    def _update_own_member(self) -> None:
+        """Nobody is told here: a listener may wait for a thread that needs the lock, so none is called while it is held."""
+        if self.member(self.address) is not None:
+            self._facts.put_member(member_row(self.as_member()))
+            self._cache.pop("members", None)
 
     def _change_members(self, change: Callable[[], None]) -> None:
         with self._lock:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from oboe.domain.errors import Interrupted, OboeError, Refused, StepFailed, TryAgain, Unreachable
 from oboe.domain.model import Home
@@ -21,11 +21,14 @@ __all__ = [
     "lead",
     "lead_to_end",
     "let_go",
+    "reach",
     "release_strays",
     "undo_child",
 ]
 
-_ASK_SECONDS = 5.0
+T = TypeVar("T")
+
+_ASK_SECONDS = 10.0
 _REACH_SECONDS = 30.0
 """How long an agent may be away before a step that needs its word fails."""
 _RELEASE_SECONDS = 600.0
@@ -80,18 +83,23 @@ def let_go(run: Run, *children: Child) -> None:
             run.ask(child, "RELEASE")
 
 
-def release_strays(run: Run, agent: Address) -> bool:
-    """Have come to rest, and wait for, whatever of this dag still stands open on ``agent``. False: nothing did."""
-    seen = [""]
+def reach(run: Run, agent: Address, verb: str, request: Any, answer: type[T], *, timeout: float = _ASK_SECONDS) -> T:
+    """Ask something repeatable of an agent; one that is away is asked again for a while."""
+    trouble = [""]
 
-    def strays() -> list[LedDags] | None:
+    def asked() -> list[T] | None:
         try:
-            return [run.use(Peers).call(agent, "dag.led_by", LedBy(run.dag_key), LedDags, timeout=_ASK_SECONDS)]
+            return [run.use(Peers).call(agent, verb, request, answer, timeout=timeout)]
         except (Unreachable, TryAgain) as error:
-            seen[0] = error.message
+            trouble[0] = error.message
             return None
 
-    (found,) = run.wait_until(strays, why=lambda: f"word from {agent}: {seen[0]}", timeout=_REACH_SECONDS)
+    return run.wait_until(asked, why=lambda: f"an answer from {agent}: {trouble[0]}", timeout=_REACH_SECONDS)[0]
+
+
+def release_strays(run: Run, agent: Address) -> bool:
+    """Have come to rest, and wait for, whatever of this dag still stands open on ``agent``. False: nothing did."""
+    found = reach(run, agent, "dag.led_by", LedBy(run.dag_key), LedDags)
     for child in found.children:
         run.ask(child, "RELEASE")
         run.watch(child, _at_rest, why=f"what an earlier attempt left on {agent}", timeout=_RELEASE_SECONDS)

@@ -32,9 +32,8 @@ from oboe.playbooks.agent.observer import (
     start_instance,
 )
 from oboe.playbooks.agent.sync_from_cluster import SyncParams, synchronize
-from oboe.playbooks.leading import copy_lines, lead, lead_to_end, let_go
+from oboe.playbooks.leading import copy_lines, lead, lead_to_end, let_go, reach
 from oboe.remote.authority import Authority
-from oboe.remote.client import Peers
 from oboe.remote.messages import Nothing
 
 __all__ = ["PRIMARY_AGE_SECONDS", "InitParams", "initialize_cluster"]
@@ -268,7 +267,7 @@ class ConvertFollowers(_InitStep):
             if agent != run.here:
                 if identity is Identity.CLUSTER_AGENT:
                     run.log(f"convert agent {agent} to cluster agent")
-                run.use(Peers).call(agent, "agent.become", Become(int(identity)), Nothing, timeout=10)
+                reach(run, agent, "agent.become", Become(int(identity)), Nothing)
 
 
 class SynchronizeAll(_InitStep):
@@ -365,9 +364,7 @@ def _lead(run: Run, title: str, params: Any, *, timeout: float) -> None:
 
 
 def _configure(run: Run, member: Member, settings: dict[str, str], taken: list[int]) -> Instance:
-    answer = run.use(Peers).call(
-        member.address, "instance.configure", Configure(settings, member.zone, list(taken)), ConfigureAnswer, timeout=10
-    )
+    answer = reach(run, member.address, "instance.configure", Configure(settings, member.zone, list(taken)), ConfigureAnswer)
     for warning in answer.warnings:
         run.warn(warning)
     return answer.instance

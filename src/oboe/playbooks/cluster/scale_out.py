@@ -26,9 +26,8 @@ from oboe.playbooks.agent.local_scale_out import LocalScaleOutParams
 from oboe.playbooks.agent.observer import DestroyParams, WorkdirParams
 from oboe.playbooks.agent.remove import ToSingleParams
 from oboe.playbooks.agent.sync_from_cluster import SyncParams
-from oboe.playbooks.leading import child_from, child_id, copy_lines, follow_node, lead_to_end, release_strays, undo_child
+from oboe.playbooks.leading import child_from, child_id, copy_lines, follow_node, lead_to_end, reach, release_strays, undo_child
 from oboe.remote.authority import Authority
-from oboe.remote.client import Peers
 from oboe.remote.messages import Nothing
 
 __all__ = ["ScaleOutParams", "cluster_scale_out"]
@@ -62,9 +61,7 @@ class IntegrateServerConfig(_ScaleOutStep):
         run.use(Enlisting).accept(agent, params.agent_password)
         member = member_from_row(params.target)
         taken = [port for row in run.use(ClusterLink).servers() if row.ip == agent.ip for port in (row.sql_port, row.rpc_port)]
-        answer = run.use(Peers).call(
-            agent, "instance.configure", Configure(params.settings, params.zone, taken), ConfigureAnswer, timeout=10
-        )
+        answer = reach(run, agent, "instance.configure", Configure(params.settings, params.zone, taken), ConfigureAnswer)
         for warning in answer.warnings:
             run.warn(warning)
         return {"instance": msgspec.to_builtins(answer.instance), "version": member.version}
@@ -140,7 +137,7 @@ class WaitStart(_ScaleOutStep):
     def run(self, run: Run) -> None:
         twin, link = _twin(run), run.use(ClusterLink)
         agents = [member.address.ip for member in link.members()] + [_instance(run).ip]
-        run.use(Peers).call(link.primary().agent, "database.invite", Invite(sorted(set(agents))), Nothing, timeout=10)
+        reach(run, link.primary().agent, "database.invite", Invite(sorted(set(agents))), Nothing)
         self._wait_until_clonable(run, link)
         run.tell(twin, "start")
         run.log("retry stage: 4 successfully")
