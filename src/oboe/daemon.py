@@ -140,7 +140,7 @@ class Agent:
             self.local, reading, self.engine, lambda: self.peers, lambda: self._cluster.maintainer(), audit.append, registry
         )
         waits = Waits(address, reading, self.engine.waiting, lambda: self.peers)
-        listing = Listing(self.local, own, self.link.home, reading, lambda: self.peers)
+        listing = Listing(self.local, own, reading, lambda: self.peers)
         self.control = Oboe(
             keys=self.keys,
             local=self.local,

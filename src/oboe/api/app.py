@@ -32,7 +32,7 @@ class Api:
     def __init__(self, control: Control, others: Mapping[str, ASGIApp]) -> None:
         self._workers = Workers()
         self._obshell = Obshell(control)
-        own = own_api(control, self._obshell.door)
+        self._own = own = own_api(control, self._obshell.door)
         obshell_face = Face(self._obshell.answer, self._obshell.refuse, self._workers)
         self._faces: dict[str, ASGIApp] = dict.fromkeys(PREFIXES, obshell_face)
         self._faces[OWN_PREFIX] = Face(own.answer, own.refuse, self._workers)
@@ -57,7 +57,8 @@ class Api:
 
     def answer_forwarded(self, request: ForwardedRequest) -> ForwardedAnswer:
         """The MASTER's side of ``http.forward``: a FOLLOWER's caller, verified and answered here."""
-        return self._obshell.answer_forwarded(request, received_at=time.time(), started=time.monotonic())
+        api = self._own if request.target.startswith(OWN_PREFIX + "/") else self._obshell
+        return api.answer_forwarded(request, received_at=time.time(), started=time.monotonic())
 
     def stop(self) -> None:
         self._workers.stop()

@@ -43,13 +43,20 @@ class Session:
         return AgentClient(address or self.address, settings=self.settings, password=self.password, ask_password=asking)
 
 
-def client_command(command: F) -> F:
-    """Give a command ``--agent``, ``--password-file`` and ``--json``; it receives a `Session` first, and its failures end well."""
+def client_command(command: F, *, password_option: str = "--password-file") -> F:
+    """Give a command ``--agent``, ``--password-file`` and ``--json``; it receives a `Session` first, and its failures end well.
+
+    ``password_option`` is another name for the root password's file, where a command has a password of its own."""
 
     @click.option(
         "--agent", metavar="HOST:PORT", envvar="OBOE_AGENT", default=None, help="The agent to ask (env OBOE_AGENT; 127.0.0.1:2886)."
     )
-    @click.option("--password-file", type=click.Path(path_type=Path), help="File with the root password (or env OBOE_PASSWORD, or asked).")
+    @click.option(
+        password_option,
+        "password_file",
+        type=click.Path(path_type=Path),
+        help="File with the root password (or env OBOE_PASSWORD, or asked).",
+    )
     @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
     @functools.wraps(command)
     def wrapped(*args: Any, agent: str | None, password_file: Path | None, as_json: bool, **kwargs: Any) -> Any:

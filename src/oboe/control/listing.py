@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from oboe.control.reading import ASK_SECONDS, Reading, Views
 from oboe.control.views import DagView
 from oboe.domain.errors import OboeError
-from oboe.domain.model import Dag
 from oboe.domain.records import Header
 from oboe.domain.values import Address, State
+from oboe.engine.ports import DagStore
 from oboe.membership.local import LocalAgent
 
 if TYPE_CHECKING:
@@ -54,27 +54,12 @@ class Found:
     header: Header
 
 
-class Searchable(Protocol):
-    """A home, as far as a search needs it."""
-
-    def headers(self, states: Sequence[State], since: int, before: int) -> list[Header]: ...
-    def many(self, numbers: Sequence[int]) -> list[Dag]: ...
-
-
 class Listing:
     """Lists of dags of all homes."""
 
-    def __init__(
-        self,
-        local: LocalAgent,
-        own: Searchable,
-        cluster: Callable[[], Searchable],
-        reading: Reading,
-        peers: Callable[[], Peers],
-    ) -> None:
+    def __init__(self, local: LocalAgent, own: DagStore, reading: Reading, peers: Callable[[], Peers]) -> None:
         self._local = local
         self._own = own
-        self._cluster = cluster
         self._reading = reading
         self._peers = peers
 
@@ -88,8 +73,8 @@ class Listing:
                 if isinstance(answer, Headers):
                     found += [Found(agent, header) for header in answer.headers]
         try:
-            self._reading.cluster_home()
-            found += [Found(None, header) for header in _headers(self._cluster(), wanted)]
+            headers, _ = self._reading.read_cluster(lambda home: _headers(home, wanted))
+            found += [Found(None, header) for header in headers]
         except OboeError:
             pass
         return found
@@ -113,7 +98,8 @@ class Listing:
     def _many(self, agent: Address | None, numbers: list[int]) -> Sequence[DagView]:
         try:
             if agent is None:
-                return [DagView(dag, None) for dag in self._cluster().many(numbers)]
+                dags, behind = self._reading.read_cluster(lambda home: home.many(numbers))
+                return [DagView(dag, None, stale_seconds=behind) for dag in dags]
             if agent == self._local.address:
                 return self.own_many(ManyDags(numbers)).views
             return self._peers().call(agent, "dag.many", ManyDags(numbers), Views, timeout=ASK_SECONDS).views
@@ -121,7 +107,7 @@ class Listing:
             return []
 
 
-def _headers(home: Searchable, wanted: Search) -> list[Header]:
+def _headers(home: DagStore, wanted: Search) -> list[Header]:
     part = wanted.name.casefold()
     found = home.headers(wanted.states, wanted.since, wanted.before)
     return [header for header in found if part in header.name.casefold()] if part else found

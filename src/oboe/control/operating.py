@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from oboe.control.port import Caller
 from oboe.control.reading import Reading
 from oboe.control.views import Effect, Preview, Ref
-from oboe.domain import events, preview
+from oboe.domain import events, fold, preview
 from oboe.domain.errors import OboeError, Refused, Unreachable
 from oboe.domain.model import Dag
 from oboe.domain.preview import PreviewLine
@@ -43,6 +43,7 @@ class Homes(Protocol):
     """The engine, as far as operators need it."""
 
     def ask(self, home: HomeKind, key: str, event: events.Request, timeout: float = ...) -> Dag: ...
+    def get(self, home: HomeKind, key: str) -> Dag | None: ...
     def serves_cluster(self) -> bool: ...
 
 
@@ -56,7 +57,7 @@ class Operating:
         engine: Homes,
         peers: Callable[[], Peers],
         maintainer: Callable[[], Address | None],
-        audit: Callable[[str, str, str], None],
+        audit: Callable[[str, str, Any, Any], None],
         registry: Registry,
     ) -> None:
         self._local = local
@@ -80,8 +81,10 @@ class Operating:
         home = HomeKind(request.home)
         if home is HomeKind.CLUSTER and not self._engine.serves_cluster():
             raise Refused("agent.not_maintainer", f"{self._local.address} is not the maintainer now")
+        before = self._engine.get(home, request.key)
         dag = self._engine.ask(home, request.key, event_of(request.operator, request.kind, request.index), _ASK_SECONDS)
-        self._audit(request.caller or "obshell", f"{request.operator} {request.kind}", f"{dag.name} {dag.id}")
+        who, what = request.caller or "obshell", f"{request.operator} {request.kind}"
+        self._audit(who, what, before and _recorded(before, request), _recorded(dag, request))
         return Nothing()
 
     def preview(self, ref: Ref, operator: str) -> Preview:
@@ -148,6 +151,18 @@ class Operating:
 def _words(dag: Dag, agents: Iterable[Address | None]) -> tuple[str, ...]:
     """Who would do it; a cluster's dag leaves to the moment which agent maintains it."""
     return tuple(str(agent or dag.home.agent or "the maintainer") for agent in agents)
+
+
+def _recorded(dag: Dag, request: OperateDag) -> dict[str, Any]:
+    """What the record of operators says of a dag at one moment."""
+    said: dict[str, Any] = {"id": dag.id, "key": dag.key, "name": dag.name, "version": dag.version}
+    said |= {"state": fold.dag_state(dag).name, "operator": dag.operator.name, "cancelled": dag.cancelled}
+    if request.kind == "sub_task":
+        sub_task = dag.sub_tasks[request.index]
+        said |= {"sub_task": request.index, "sub_task_state": sub_task.state.name, "sub_task_operator": sub_task.operator.name}
+    elif request.kind == "node":
+        said |= {"node": request.index, "node_state": fold.node_state(dag, request.index).name}
+    return said
 
 
 def event_of(operator: str, kind: str, index: int) -> events.Request:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from oboe.remote.client import Peers
 
 __all__ = ["FindDag", "ListDags", "Reading", "Views"]
+
+T = TypeVar("T")
 
 ASK_SECONDS = 2.0
 """How long another agent may take to answer a read; one that hangs is left out after that."""
@@ -80,10 +82,11 @@ class Reading:
         return self._peers().call(ref.agent, "dag.find", request, DagView, timeout=ASK_SECONDS)
 
     def own_dag(self, kind: str, number: int, details: bool) -> DagView:
-        return self._view(self._own, self._find(self._own, kind, number), details)
+        return self._view(self._own, self._find(self._own, kind, number), details, alone=kind == "sub_task")
 
     def cluster_dag(self, kind: str, number: int, details: bool) -> DagView:
-        return self._of_cluster(lambda home: [self._view(home, self._find(home, kind, number), details)])[0]
+        alone = kind == "sub_task"
+        return self._of_cluster(lambda home: [self._view(home, self._find(home, kind, number), details, alone=alone)])[0]
 
     # Lists
 
@@ -171,17 +174,21 @@ class Reading:
         return self._link.home()
 
     def _of_cluster(self, read: Callable[[DagStore], list[DagView]]) -> list[DagView]:
-        """Read the cluster's home at the primary; while there is none, this host's own replica of it, and say how old that may be.
+        views, behind = self.read_cluster(read)
+        return [replace(view, stale_seconds=behind) for view in views] if behind else views
 
-        `Refused` ``cluster.no_database`` when neither can be read."""
+    def read_cluster(self, read: Callable[[DagStore], T]) -> tuple[T, float]:
+        """Read the cluster's home at the primary; while there is none, this host's own replica of it. How old it may be: 0, or seconds.
+
+        `Refused` ``cluster.none``; ``cluster.no_database`` when neither can be read."""
         home = self.cluster_home()
         try:
-            return read(home)
+            return read(home), 0.0
         except (Unreachable, TryAgain) as error:
             trouble = error
         try:
             with self._link.replica() as (replica, behind):
-                return [replace(view, stale_seconds=max(behind, 0.1)) for view in read(replica)]
+                return read(replica), max(behind, 0.1)
         except Refused as refusal:
             if refusal.code.startswith("task."):
                 raise
@@ -244,9 +251,10 @@ class Reading:
         return found
 
     @staticmethod
-    def _view(home: DagStore, found: tuple[Dag, int], details: bool) -> DagView:
+    def _view(home: DagStore, found: tuple[Dag, int], details: bool, *, alone: bool = False) -> DagView:
+        """With its log records if ``details``; ``alone``: those of the sub-task that was asked for are enough."""
         dag, index = found
-        return DagView(dag, tuple(home.logs(dag)) if details else None, index)
+        return DagView(dag, tuple(home.logs(dag, [index] if alone else None)) if details else None, index)
 
 
 def _unfinished(dag: Dag) -> bool:

@@ -41,11 +41,13 @@ KEYS_MAX = 8
 """Access keys of one user."""
 PASSWORD_LENGTH_MIN = 8
 PASSWORD_LENGTH_MAX = 256
+KEY_SECRET_LENGTH_MIN = 16
 
 PERMISSIONS = ("TASK_VIEWER", "TASK_MANAGER", "HOST_MANAGER")
 _INCLUDES = {"TASK_MANAGER": ("TASK_VIEWER",)}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _OBJECT = re.compile(r"cluster|(?:tenant|host)=[^\s=]{1,128}")
+_KEY = re.compile(r"[A-Za-z0-9]{8,64}")
 _RESERVED = frozenset({"obshell", "root", "system"})
 _TIME_COST, _MEMORY_KIB, _LANES = 2, 19 * 1024, 1
 """What OWASP recommends for argon2id where memory is scarce."""
@@ -199,17 +201,21 @@ class Users:
         hashed = self._hash(_checked(password))
         return self._edit(name, who, "user password", lambda user: msgspec.structs.replace(user, hash=hashed))
 
-    def add_key(self, name: str, *, who: str) -> AccessKey:
-        """A new access key; its secret is never shown again. `Refused` ``user.keys``."""
-        made = AccessKey(secrets.token_hex(12), Secret(secrets.token_urlsafe(30)))
+    def add_key(self, name: str, key: AccessKey, *, who: str) -> User:
+        """An access key that its owner made. `Refused` ``user.keys``, ``user.key``."""
+        if not _KEY.fullmatch(key.id) or not KEY_SECRET_LENGTH_MIN <= len(key.secret.reveal()) <= PASSWORD_LENGTH_MAX:
+            hint = f"8 to 64 letters and digits; its secret has at least {KEY_SECRET_LENGTH_MIN} characters"
+            raise Refused("user.key", "this is no access key", hint=hint)
 
-        def edit(user: User) -> User:
+        def change(known: _Accounts) -> _Accounts:
+            user = self._named(known, name)
             if len(user.keys) >= KEYS_MAX:
                 raise Refused("user.keys", f"{name} has {KEYS_MAX} access keys already", hint="drop one first")
-            return msgspec.structs.replace(user, keys=(*user.keys, made))
+            if any(each.id == key.id for other in known.users for each in other.keys):
+                raise Refused("user.key", "there is such an access key already")
+            return _with(known, msgspec.structs.replace(user, keys=(*user.keys, key)))
 
-        self._edit(name, who, "user key", edit)
-        return made
+        return self._named(self._change(change, who, "user key", name), name)
 
     def drop_key(self, name: str, key: str, *, who: str) -> User:
         """`Refused` ``user.key_unknown``."""
@@ -232,11 +238,7 @@ class Users:
     # Where they are kept
 
     def _edit(self, name: str, who: str, what: str, edit: Callable[[User], User]) -> User:
-        def change(known: _Accounts) -> _Accounts:
-            self._named(known, name)
-            return _Accounts(known.last_id, tuple(edit(user) if user.name == name else user for user in known.users))
-
-        return self._named(self._change(change, who, what, name), name)
+        return self._named(self._change(lambda known: _with(known, edit(self._named(known, name))), who, what, name), name)
 
     def _change(self, change: Callable[[_Accounts], _Accounts], who: str, what: str, name: str) -> _Accounts:
         before: list[_Accounts] = []
@@ -301,6 +303,10 @@ class Users:
     def _hash(self, password: Secret) -> str:
         with self._hashing:
             return str(_hasher().hash(password.reveal()))
+
+
+def _with(known: _Accounts, edited: User) -> _Accounts:
+    return _Accounts(known.last_id, tuple(edited if user.name == edited.name else user for user in known.users))
 
 
 def _grants(texts: Sequence[str]) -> tuple[Grant, ...]:

@@ -9,8 +9,8 @@ from typing import Any, Literal, Protocol, TypeVar
 from oboe.domain.errors import Refused
 from oboe.domain.messages import Fence, Interrupt, Order, Report, Verdict
 from oboe.domain.model import Dag, Home, Leader
-from oboe.domain.records import AttemptLine, Change, Draft, InboxEntry, LogRecord, Page
-from oboe.domain.values import Address, HomeKind
+from oboe.domain.records import AttemptLine, Change, Draft, Header, InboxEntry, LogRecord, Page
+from oboe.domain.values import Address, HomeKind, State
 from oboe.kit.run import Child, ChildStatus
 
 __all__ = [
@@ -60,6 +60,12 @@ class DagStore(Protocol):
         """The maintenance dag with the greatest id, settled or not."""
 
     def page(self, page: Page) -> list[Dag]: ...
+    def headers(self, states: Sequence[State], since: int, before: int) -> list[Header]:
+        """Of every dag in one of these states, made at ``since`` or later and before ``before``, in no order."""
+
+    def many(self, numbers: Sequence[int]) -> list[Dag]:
+        """Those dags, by id; what is gone or cannot be read is left out."""
+
     def logs(self, dag: Dag, sub_tasks: Sequence[int] | None = None) -> list[LogRecord]:
         """In order of ``id``; ``sub_tasks`` are indices, None means all."""
 

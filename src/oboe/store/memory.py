@@ -9,11 +9,11 @@ from dataclasses import replace
 from typing import Literal
 
 from oboe.domain.errors import Refused
-from oboe.domain.fold import holds_lock, settled
+from oboe.domain.fold import dag_state, holds_lock, settled
 from oboe.domain.messages import Fence, Interrupt, Order, Report
 from oboe.domain.model import Dag
-from oboe.domain.records import AttemptLine, Change, Draft, InboxEntry, LogRecord, Page
-from oboe.domain.values import MaintenanceKind
+from oboe.domain.records import AttemptLine, Change, Draft, Header, InboxEntry, LogRecord, Page
+from oboe.domain.values import MaintenanceKind, State
 from oboe.store.encoding import draft_dag
 from oboe.store.home import Poisoned, printable
 from oboe.store.locks import GLOBAL_SCOPE, HeldLock, MaintenanceHeld, conflict, lock_of
@@ -112,6 +112,27 @@ class MemoryHome:
                 and (page.settled is None or settled(dag) is page.settled)
             ]
         return found[: page.limit]
+
+    def headers(self, states: Sequence[State], since: int, before: int) -> list[Header]:
+        with self._mutex:
+            found = [dag for dag in self._dags.values() if dag_state(dag) in states and since <= dag.created_at < before]
+        return [
+            Header(
+                id=dag.id,
+                name=dag.name,
+                state=dag_state(dag),
+                operator=dag.operator,
+                cancelled=dag.cancelled,
+                asks=dag.asks,
+                created_at=dag.created_at,
+                ended_at=dag.ended_at,
+            )
+            for dag in found
+        ]
+
+    def many(self, numbers: Sequence[int]) -> list[Dag]:
+        with self._mutex:
+            return [self._dags[number] for number in sorted(set(numbers)) if number in self._dags]
 
     def logs(self, dag: Dag, sub_tasks: Sequence[int] | None = None) -> list[LogRecord]:
         with self._mutex:

@@ -8,6 +8,7 @@ from oboe.api.obshell.app import Obshell
 from oboe.api.obshell.auth import Door
 from oboe.api.obshell.ids import decode
 from oboe.api.obshell.route import Call, Route
+from oboe.api.own import users
 from oboe.api.shared.envelope import wire_time
 from oboe.control.port import Control
 
@@ -41,6 +42,7 @@ def _waiting(call: Call) -> Any:
 ROUTES = (
     Route(method="GET", path="/ready", handler=_ready, public=True),
     Route(method="GET", path="/dags/:id/waiting", handler=_waiting),
+    *users.ROUTES,
 )
 
 
