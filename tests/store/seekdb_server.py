@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 import pymysql
+
+from demo.world import free_ports
 
 __all__ = ["SeekdbServer", "missing"]
 
@@ -27,14 +28,14 @@ def missing() -> str:
 
 
 class SeekdbServer:
-    """One primary in a directory of its own, on a free port."""
+    """One primary in a directory of its own, on ports that no outgoing connection can take: seekdb, asked to use one that was, ends."""
 
     def __init__(self, directory: Path) -> None:
         found = importlib.util.find_spec("pylibseekdb")
         assert found is not None
         assert found.origin is not None
         package = Path(found.origin).parent
-        self.port, rpc_port = _free_port(), _free_port()
+        self.port, rpc_port = free_ports(2)
         self._output = (directory / "output").open("wb")
         command = [str(package / "seekdb"), "--base-dir", str(directory / "base"), "--port", str(self.port), "--nodaemon"]
         for setting in ("memory_budget=1G", "log_disk_size=2G", "datafile_size=32M", "syslog_level=ERROR", f"rpc_port={rpc_port}"):
@@ -70,10 +71,3 @@ class SeekdbServer:
                 if self.process.poll() is not None or time.monotonic() > deadline:
                     raise AssertionError(f"seekdb does not answer: {(directory / 'output').read_text()[-2000:]}") from error
                 time.sleep(0.05)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
