@@ -5,10 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 EVENTS ?= 5000000
 SEED ?= 0
+EVERY ?= 1
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-stop test check walks mutants docs lock clean
+.PHONY: help setup demo demo-stop test check walks crash mutants bench docs lock clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -41,6 +42,12 @@ check: $(STAMP) ## Lint, format, types, layers, generated pages
 
 walks: $(STAMP) ## Walk the state machine at random; EVENTS=5000000 SEED=0
 	$(BIN)/python -m tests.walks --events $(EVENTS) --seed $(SEED)
+
+crash: $(STAMP) ## Kill agents at every write and every message; EVERY=1
+	$(BIN)/python -m tests.crash --every $(EVERY)
+
+bench: $(STAMP) ## Measure, beside what one commit costs on this disk; writes .bench/latest.json
+	$(BIN)/python -m benchmarks
 
 mutants: $(STAMP) ## Plant slips into the state machine and see that the walks notice
 	$(BIN)/python -m tests.walks --mutants

@@ -31,7 +31,7 @@ from oboe.kit.registry import Registry
 from oboe.store.mysql import Lease, Mysql, MysqlHome
 from oboe.store.sqlite import Sqlite, SqliteHome, SqliteInbox
 from tests.crash import post, steps
-from tests.crash.fuse import Deadly, Fuse
+from tests.crash.fuse import DeadlyMysql, DeadlySqlite, Fuse, Point
 from tests.crash.stories import HOME, MAINTENANCE, STORIES
 
 __all__ = ["KEY", "World", "live", "open_orders", "stored_dag"]
@@ -76,7 +76,7 @@ class World:
         )
 
 
-def live(world: World, here: Address, deadly: int, *, sweep: bool, say_over: Callable[[], object]) -> None:
+def live(world: World, here: Address, deadly: Point | None, *, sweep: bool, say_over: Callable[[], object]) -> None:
     """One life: take up what was left, play one's part until told to stop. Ends the process, by status 0 if all went well."""
     told = threading.Event()
 
@@ -91,31 +91,23 @@ def live(world: World, here: Address, deadly: int, *, sweep: bool, say_over: Cal
     engine.start()
     if here == HOME:
         if world.port:
-            cluster = Mysql(world.connect)
-            engine.watch_lease(Lease(Deadly(cluster, fuse)), lambda: _ClusterHome(cluster, fuse))  # type: ignore[arg-type]
+            cluster = DeadlyMysql(world.connect, fuse)
+            engine.watch_lease(Lease(cluster), lambda: MysqlHome(cluster))
         _play(world, engine)
         _quiet(engine)
         say_over()
     told.wait()
-    if not sweep:
+    if here != HOME:  # whose agent has gone before it
         _quiet(engine)
-    else:  # what is said again to an agent that has gone meanwhile is not waited for
+    if sweep:
         _wait(lambda: not _remembered(world, here), lambda: f"{_remembered(world, here)} orders cannot be forgotten")
     engine.stop()
     sys.stdout.flush()
     os._exit(0)
 
 
-class _ClusterHome(MysqlHome):
-    """The cluster's home, over a database that may be the last thing that this process sees."""
-
-    def __init__(self, cluster: Mysql, fuse: Fuse) -> None:
-        super().__init__(cluster)
-        self._database = Deadly(cluster, fuse)
-
-
 def _engine(world: World, here: Address, fuse: Fuse, limits: Limits) -> Engine:
-    database: Any = Deadly(Sqlite(world.store_of(here)), fuse)
+    database = DeadlySqlite(world.store_of(here), fuse)
     registry = Registry()
     registry.add_module(steps)
     tools = Tools(
@@ -177,7 +169,11 @@ def _wait(fact: Callable[[], bool], complain: Callable[[], str]) -> None:
 
 
 def _under_way(engine: Engine) -> bool:
-    status, served = engine.status(), engine._serving()
+    served = engine._serving()
+    for each in served:
+        with each.scheduler._turning:  # what follows from a save that was seen is sent when its turn is over
+            pass
+    status = engine.status()
     return bool(status.running or status.orders_open or status.reports_pending or any(each.dispatcher.pending for each in served))
 
 

@@ -1,60 +1,86 @@
-"""Where an agent can be killed: points around its transactions and its messages, counted, one of them deadly."""
+"""Where an agent can be killed: points around its transactions and its messages, one of them deadly."""
 
 from __future__ import annotations
 
 import os
 import signal
 import threading
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from oboe.store.database import Session
+from oboe.store.mysql import Mysql
+from oboe.store.mysql.connection import Connect
+from oboe.store.sqlite import Sqlite
 
-__all__ = ["Deadly", "Fuse"]
+__all__ = ["DeadlyMysql", "DeadlySqlite", "Fuse", "Point"]
 
 T = TypeVar("T")
 
 
-class Fuse:
-    """Counts the points of one process; at the deadly one it ends the process as by a power switch. 0: never."""
+@dataclass(frozen=True, slots=True)
+class Point:
+    """The so-many-th time that a place is passed in one life of a process."""
 
-    def __init__(self, record: Path, deadly: int) -> None:
+    label: str
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.label} (#{self.count})"
+
+
+class Fuse:
+    """Names the points of one process as it passes them; at the deadly one it ends the process as a power switch would."""
+
+    def __init__(self, record: Path, deadly: Point | None) -> None:
         self._deadly = deadly
         self._lock = threading.Lock()
-        self._count = 0
-        self._record = os.open(record, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        self._counts: Counter[str] = Counter()
+        self._record = os.open(record, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def point(self, label: str) -> None:
-        """One point. What was written to files before a SIGKILL stays: the record names the last one."""
+        """One point. What was written to files before a SIGKILL stays: the record ends with the deadly one."""
         with self._lock:
-            self._count += 1
-            deadly = self._count == self._deadly
-            os.write(self._record, f"{label}{' KILLED' if deadly else ''}\n".encode())
-            if deadly:
+            self._counts[label] += 1
+            os.write(self._record, f"{label}\n".encode())
+            if self._deadly == Point(label, self._counts[label]):
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-class Deadly:
-    """Implements `oboe.store.database.Database` over another: three points in every transaction that writes."""
+class DeadlySqlite(Sqlite):
+    """Three points in every transaction that writes."""
 
-    def __init__(self, database: Any, fuse: Fuse) -> None:
-        self._database = database
+    def __init__(self, path: Path, fuse: Fuse) -> None:
         self._fuse = fuse
+        super().__init__(path)
 
     def write(self, work: Callable[[Session], T]) -> T:
-        name = work.__qualname__.split(".<locals>")[0]
+        return _write(self._fuse, super().write, work)
 
-        def carried_out(session: Session) -> T:
-            result = work(session)
-            self._fuse.point(f"{name}: not committed")
-            return result
 
-        self._fuse.point(f"{name}: not begun")
-        result: T = self._database.write(carried_out)
-        self._fuse.point(f"{name}: committed")
+class DeadlyMysql(Mysql):
+    """Likewise. What is not committed when its process dies is left to the server."""
+
+    def __init__(self, connect: Connect, fuse: Fuse) -> None:
+        self._fuse = fuse
+        super().__init__(connect)
+
+    def write(self, work: Callable[[Session], T]) -> T:
+        return _write(self._fuse, super().write, work)
+
+
+def _write(fuse: Fuse, write: Callable[[Callable[[Session], T]], T], work: Callable[[Session], T]) -> T:
+    name = work.__qualname__.split(".<locals>")[0]
+
+    def carried_out(session: Session) -> T:
+        result = work(session)
+        fuse.point(f"{name}: not committed")
         return result
 
-    def read(self, work: Callable[[Session], T]) -> T:
-        result: T = self._database.read(work)
-        return result
+    fuse.point(f"{name}: not begun")
+    result = write(carried_out)
+    fuse.point(f"{name}: committed")
+    return result

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from oboe.domain.values import Address
 from tests.crash.agent import World, live
+from tests.crash.fuse import Point
 from tests.crash.stories import AGENT, HOME
 
 __all__ = ["Broken", "Nursery"]
@@ -35,7 +36,7 @@ class Nursery:
 
     ``sweep``: the agents forget at once what they may, and go only when their inbox is empty."""
 
-    def __init__(self, world: World, deadly: Mapping[Address, Sequence[int]], *, sweep: bool = False) -> None:
+    def __init__(self, world: World, deadly: Mapping[Address, Sequence[Point]], *, sweep: bool = False) -> None:
         self._world = world
         self._sweep = sweep
         self._deadly = {agent: list(points) for agent, points in deadly.items()}
@@ -98,7 +99,7 @@ class Nursery:
 
     def _bear(self, agent: Address) -> None:
         points = self._deadly.get(agent)
-        deadly = points.pop(0) if points else 0
+        deadly = points.pop(0) if points else None
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # until the new process listens to it
         pid = os.fork()
         if pid == 0:
@@ -106,7 +107,7 @@ class Nursery:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         self._pids[agent] = (pid, os.pidfd_open(pid))
 
-    def _child(self, agent: Address, deadly: int) -> None:
+    def _child(self, agent: Address, deadly: Point | None) -> None:
         """The process of an agent; never returns."""
         try:
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

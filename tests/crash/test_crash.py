@@ -1,0 +1,64 @@
+"""The short form of ``make crash``, and that its verdict can be a bad one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.crash.agent import World
+from tests.crash.cluster import missing
+from tests.crash.steps import Effect, read_effects
+from tests.crash.verdict import faults
+
+_SECONDS = 300.0
+
+
+def _crash(directory: Path, *options: str) -> None:
+    """In a process of its own: agents are forked from it, so it must have no threads."""
+    command = [sys.executable, "-m", "tests.crash", "--json", str(directory / "table.json"), *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = json.loads((directory / "table.json").read_text())
+    assert table
+    assert all(row["kills"] for row in table.values())
+
+
+def test_nothing_is_lost_or_doubled_however_agents_are_killed(tmp_path: Path) -> None:
+    _crash(tmp_path, "--store", "sqlite", "--every", "10", "--once")
+
+
+@pytest.mark.seekdb
+def test_nor_when_the_home_is_kept_on_seekdb(tmp_path: Path) -> None:
+    if missing():
+        pytest.skip(missing())
+    _crash(tmp_path, "--store", "seekdb", "--every", "30", "--once", "--only", "rollback")
+
+
+_SLIPS: dict[str, tuple[Callable[[list[Effect]], list[Effect]], str]] = {
+    "a step that never ran": (lambda effects: [each for each in effects if each.sub_task != "last@2887"], "never did"),
+    "a step that ran twice": (lambda effects: [*effects[:-4], *effects[-4:-2], *effects[-4:]], "was begun 2 times"),
+    "a step before its time": (lambda effects: [*effects[-2:], *effects[:-2]], "began while"),
+    "a step after the end": (lambda effects: [*effects, effects[-2]], "is doing in truth"),
+}
+
+
+@pytest.mark.parametrize("slip", _SLIPS)
+def test_the_verdict_sees(slip: str, tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from tests.crash.agent import World; from tests.crash.lives import Nursery; "
+        "Nursery(World(Path(sys.argv[1]), 'forwards'), {}).run()"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], timeout=_SECONDS, check=True)
+    world = World(tmp_path, "forwards")
+    assert faults(world) == []
+    change, fault = _SLIPS[slip]
+    lines = [
+        json.dumps({field: getattr(each, field) for field in Effect.__struct_fields__}) for each in change(read_effects(world.effects))
+    ]
+    world.effects.write_text("\n".join(lines) + "\n")
+    assert any(fault in found for found in faults(world)), faults(world)
