@@ -66,7 +66,7 @@ from oboe.remote.tls import Credentials
 from oboe.remote.verbs import Verbs
 from oboe.store.audit import Audit
 from oboe.store.sealing import Sealer, open_params, seal_params
-from oboe.store.sqlite import Facts, Sqlite, SqliteHome, SqliteInbox
+from oboe.store.sqlite import DagCopies, Facts, Sqlite, SqliteHome, SqliteInbox
 
 __all__ = ["Agent", "run"]
 
@@ -104,7 +104,7 @@ class Agent:
         self.link = ClusterLink(self.local, driver, announce=self._announce)
         self.keys = AgentKeys(self.local, driver, private_key)
         own, inbox, audit = SqliteHome(self._database), SqliteInbox(self._database), Audit(self._database)
-        registry = _registry(playbook_directories)
+        registry, copies = _registry(playbook_directories), DagCopies(self._database)
 
         self._verbs = Verbs()
         self.peers = Peers(address, self.local.rpc_port_of, local=self._verbs.carry_out)
@@ -133,9 +133,9 @@ class Agent:
         )
         courier = RpcCourier(self.peers, self._maintainer)
         self.engine = Engine(tools=tools, home=own, inbox=inbox, courier=courier)
-        self._cluster = Clustering(self.local, self.link, self.engine, self.peers)
+        self._cluster = Clustering(self.local, self.link, self.engine, self.peers, left=copies.clear)
         starter = Starter(address, registry, seal=self._seal_params, submit=self._cluster.submit)
-        reading = Reading(self.local, own, self.link, lambda: self.peers)
+        reading = Reading(self.local, own, self.link, lambda: self.peers, copies)
         operating = Operating(
             self.local, reading, self.engine, lambda: self.peers, lambda: self._cluster.maintainer(), audit.append, registry
         )

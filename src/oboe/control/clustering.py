@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from oboe.domain.errors import OboeError, Refused, TryAgain, Unreachable
@@ -29,11 +30,15 @@ _log = logging.getLogger(__name__)
 class Clustering:
     """Follows the agent's identity: joins in while it is a CLUSTER AGENT with a way to the cluster's home, leaves when it is not."""
 
-    def __init__(self, local: LocalAgent, link: ClusterLink, engine: Engine, peers: Peers) -> None:
+    def __init__(
+        self, local: LocalAgent, link: ClusterLink, engine: Engine, peers: Peers, *, left: Callable[[], None] = lambda: None
+    ) -> None:
         self._local = local
         self._link = link
         self._engine = engine
         self._peers = peers
+        self._left = left
+        """Called when this agent is in no cluster any more."""
         self._lock = threading.Lock()
         self._joined = False
 
@@ -54,6 +59,7 @@ class Clustering:
             self._engine.leave_lease()
             self._engine.unserve_cluster()
             self._link.close()
+            self._left()
 
     def stop(self) -> None:
         with self._lock:

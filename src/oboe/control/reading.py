@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import msgspec
 
+from oboe.control.copied import Copier, Copies
 from oboe.control.gathering import Gathered
 from oboe.control.views import DagView, Ref
 from oboe.domain import fold
@@ -63,11 +64,12 @@ class Views(msgspec.Struct):
 class Reading:
     """Every read of every face goes through here."""
 
-    def __init__(self, local: LocalAgent, own: DagStore, link: ClusterLink, peers: Callable[[], Peers]) -> None:
+    def __init__(self, local: LocalAgent, own: DagStore, link: ClusterLink, peers: Callable[[], Peers], copies: Copies) -> None:
         self._local = local
         self._own = own
         self._link = link
         self._peers = peers
+        self._copier = Copier(copies)
 
     # One
 
@@ -175,12 +177,14 @@ class Reading:
 
     def _of_cluster(self, read: Callable[[DagStore], list[DagView]]) -> list[DagView]:
         views, behind = self.read_cluster(read)
+        if not behind:
+            self._copier.keep(views)
         return [replace(view, stale_seconds=behind) for view in views] if behind else views
 
     def read_cluster(self, read: Callable[[DagStore], T]) -> tuple[T, float]:
-        """Read the cluster's home at the primary; while there is none, this host's own replica of it. How old it may be: 0, or seconds.
+        """Read the cluster's home at the primary; while there is none, this host's own replica of it, else what this agent last read.
 
-        `Refused` ``cluster.none``; ``cluster.no_database`` when neither can be read."""
+        With it, how old that may be: 0, or seconds. `Refused` ``cluster.none``; ``cluster.no_database`` when nothing can be read."""
         home = self.cluster_home()
         try:
             return read(home), 0.0
@@ -194,6 +198,12 @@ class Reading:
                 raise
         except OboeError:
             pass
+        copied = self._copier.home()
+        if copied is not None:
+            try:
+                return read(cast(DagStore, copied)), copied.stale_seconds
+            except TryAgain:
+                pass
         raise Refused("cluster.no_database", f"the cluster's home cannot be read: {trouble}", hint=trouble.hint) from trouble
 
     def _cluster_dag(self, ref: Ref, details: bool) -> DagView:
