@@ -7,7 +7,7 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
@@ -17,7 +17,10 @@ from urllib.parse import urlencode
 
 from demo.world import free_ports
 from oboe import daemon
+from oboe.api.obshell.ids import encode
+from oboe.cli.client import AgentClient
 from oboe.config import Settings
+from oboe.control.port import Caller
 from oboe.database.fake import FakeDriver
 from oboe.domain import events, machine
 from oboe.domain.messages import Level, LogLine
@@ -26,6 +29,7 @@ from oboe.domain.records import AttemptLine, Change, Draft
 from oboe.domain.values import Address, HomeKind
 from oboe.kit.secret import Secret
 from tests.domain.dags import node
+from tests.ocp.steps import ACTS, DONE, GATES, Graph, Node
 
 __all__ = ["PASSWORD", "WAIT", "Answered", "Client", "Site", "eventually"]
 
@@ -116,6 +120,23 @@ class Site:
     def end(self) -> None:
         self.agent.stop(3.0)
 
+    def run(self, *nodes: Node, **acts: str) -> Going:
+        """Have a graph of scripted steps run for real; ``acts`` by node, ``undo_x`` for its undo."""
+        key = secrets.token_hex(4)
+        for name, act in acts.items():
+            ACTS[f"{key}/{name.replace('_', ' ')}"] = act
+        starter = self.agent.control._operations._starter
+        return Going(self, key, starter.start("Trial graph", Graph(key, list(nodes)), caller=Caller("manager")))
+
+    def obshell(self, path: str, **query: Any) -> Any:
+        """As OBShell's clients see it."""
+        with AgentClient(self.address, settings=Settings.of({}, source="test")) as client:
+            return client.get(f"/api/v1/task/{path}", **query).data
+
+    def ask_obshell(self, path: str, operator: str) -> None:
+        with AgentClient(self.address, settings=Settings.of({}, source="test")) as client:
+            client.post(f"/api/v1/task/{path}", {"operator": operator})
+
     # Dags as they are stored
 
     def put(self, *nodes: NodePlan, name: str = "Trial", creator: str = "manager", created_at: int = 0, **facts: Any) -> Held:
@@ -143,7 +164,80 @@ class Site:
         return (1 << 52) + (dag.id if number is None else number)
 
 
-class Held:
+class Seen:
+    """A dag by its ids, as both dialects show it."""
+
+    site: Site
+    dag: Dag
+
+    @property
+    def id(self) -> int:
+        return self.site.id_of(self.dag)
+
+    def sub_id(self, index: int) -> int:
+        return self.site.id_of(self.dag, self.dag.sub_task_id(index))
+
+    @property
+    def path(self) -> str:
+        return f"/instances/{self.id}"
+
+    def sub_path(self, index: int) -> str:
+        return f"{self.path}/subtasks/{self.sub_id(index)}"
+
+    def shown(self, client: Client | None = None) -> dict[str, Any]:
+        found = (client or self.site.viewer).get(self.path).data
+        assert isinstance(found, dict)
+        return found
+
+    @property
+    def obshell_id(self) -> str:
+        return encode(self.dag.home, self.dag.id)
+
+    def obshell_words(self) -> tuple[str, list[str]]:
+        """The dag's and the sub-tasks' state and operator, as OBShell's clients see them."""
+        dag = self.site.obshell(f"dag/{self.obshell_id}")
+        subs = [one for each in dag["nodes"] for one in each["sub_tasks"]]
+        return f"{dag['state']}/{dag['operator']}", [f"{one['state']}/{one['operator']}" for one in subs]
+
+    def words(self) -> tuple[str, list[str]]:
+        """The task's and the sub-tasks' status and operation, as OCP's clients see them."""
+        task = self.shown()
+        return f"{task['status']}/{task['operation']}", [f"{one['status']}/{one['operation']}" for one in task["subtasks"]]
+
+
+class Going(Seen):
+    """A dag that runs."""
+
+    def __init__(self, site: Site, key: str, dag: Dag) -> None:
+        self.site, self.key, self.dag = site, key, dag
+
+    def until(self, task: str, *sub_tasks: str) -> Going:
+        """Wait until it shows these words."""
+        wanted = (task, list(sub_tasks)) if sub_tasks else task
+        eventually(lambda: (self.words() if sub_tasks else self.words()[0]) == wanted or self.fail_if_late(wanted))
+        return self
+
+    def fail_if_late(self, wanted: Any) -> bool:
+        self.seen = self.words()
+        return False
+
+    def act(self, **acts: str) -> Going:
+        """From now on."""
+        for name, act in acts.items():
+            ACTS[f"{self.key}/{name.replace('_', ' ')}"] = act
+        return self
+
+    def open(self, name: str) -> Going:
+        ACTS.pop(f"{self.key}/{name}", None)
+        GATES[f"{self.key}/{name}"].set()
+        return self
+
+    @property
+    def done(self) -> list[str]:
+        return DONE[self.key]
+
+
+class Held(Seen):
     """A stored dag and the hand that moves it, through its store."""
 
     def __init__(self, site: Site, dag: Dag) -> None:
@@ -184,30 +278,6 @@ class Held:
         self.site.store.save([], lines)
         return self
 
-    @property
-    def id(self) -> int:
-        return self.site.id_of(self.dag)
-
-    def sub_id(self, index: int) -> int:
-        return self.site.id_of(self.dag, self.dag.sub_task_id(index))
-
-    @property
-    def path(self) -> str:
-        return f"/instances/{self.id}"
-
-    def sub_path(self, index: int) -> str:
-        return f"{self.path}/subtasks/{self.sub_id(index)}"
-
-    def shown(self, client: Client | None = None) -> dict[str, Any]:
-        found = (client or self.site.viewer).get(self.path).data
-        assert isinstance(found, dict)
-        return found
-
-    def words(self) -> tuple[str, list[str]]:
-        """The task's and the sub-tasks' status and operation, as OCP's clients see them."""
-        task = self.shown()
-        return f"{task['status']}/{task['operation']}", [f"{one['status']}/{one['operation']}" for one in task["subtasks"]]
-
 
 def eventually(fact: Callable[[], Any], seconds: float = WAIT) -> Any:
     """Look until it is so; a failure says what was seen last."""
@@ -216,7 +286,3 @@ def eventually(fact: Callable[[], Any], seconds: float = WAIT) -> Any:
         assert time.monotonic() < deadline, f"never came true: {fact}, last {found!r}"
         pause.wait(0.01)
     return found
-
-
-def flat(values: Sequence[Sequence[Any]]) -> list[Any]:
-    return [each for value in values for each in value]
