@@ -31,6 +31,7 @@ from oboe.config import Settings
 from oboe.control.clustering import Clustering
 from oboe.control.keys import AgentKeys
 from oboe.control.leadership import Leading, Led
+from oboe.control.lifecycle import Lifecycle
 from oboe.control.listing import Listing
 from oboe.control.operating import Operating
 from oboe.control.operations import Operations
@@ -154,6 +155,7 @@ class Agent:
             waits=waits,
             listing=listing,
             users=Users(self.local, self.link, audit.append),
+            life=Lifecycle(self.local, driver, self.link, starter),
             troubles=self._troubles,
         )
         led = Led(address, starter, registry, own, self.engine)

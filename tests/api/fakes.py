@@ -55,6 +55,19 @@ class FakeKeys:
         return True
 
 
+class FakeLife:
+    """Whatever is asked of it is one of the control's operations."""
+
+    def __init__(self, control: FakeControl) -> None:
+        self._control = control
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def asked(*args: Any, caller: Caller, dry_run: bool = False, **named: Any) -> Any:
+            return self._control._make(name, *args, *named.values(), dry_run=dry_run)
+
+        return asked
+
+
 @dataclass
 class FakeControl:
     """Reads answer from ``held``; operations call what the test put into ``makes``, by name; everything asked is in ``asked``."""
@@ -206,6 +219,10 @@ class FakeControl:
         self, agent: Address, zone: str, settings: Mapping[str, str], *, agent_password: Secret, caller: Caller, dry_run: bool = False
     ) -> Dag | Preview:
         return self._make("scale_out", agent, zone, dict(settings), agent_password, dry_run=dry_run)
+
+    @property
+    def life(self) -> FakeLife:
+        return FakeLife(self)
 
     # The cluster
 

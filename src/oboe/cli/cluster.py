@@ -130,6 +130,19 @@ def scale_out(
         submitted(session, client, f"{API}/ob/scale_out", body, dry_run=dry_run, wait=wait)
 
 
+@cluster.command("scale-in")
+@click.argument("old_agent", metavar="HOST:PORT")
+@click.option("--force-kill", is_flag=True, help="End its database first, and do not wait for an agent that does not answer.")
+@dry_run_option
+@wait_option
+@client_command
+def scale_in(session: Session, old_agent: str, *, force_kill: bool, dry_run: bool, wait: bool) -> None:
+    """Take an agent and its database out of the cluster; its home is clean afterwards."""
+    body = {"agent_info": _agent(address_of(old_agent)), "force_kill": force_kill}
+    with session.client() as client:
+        submitted(session, client, f"{API}/ob/scale_in", body, dry_run=dry_run, wait=wait)
+
+
 @cluster.command()
 @client_command
 def status(session: Session) -> None:

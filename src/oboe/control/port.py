@@ -19,7 +19,7 @@ from oboe.domain.values import Address, Identity
 from oboe.engine.ports import Page
 from oboe.kit.secret import Secret
 
-__all__ = ["Caller", "Control", "ForwardedAnswer", "ForwardedRequest", "Keys"]
+__all__ = ["Caller", "Control", "ForwardedAnswer", "ForwardedRequest", "Keys", "Life"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +69,21 @@ class Keys(Protocol):
         """Log in to the database with it; success makes it the known one. False when refused or when there is no database."""
 
 
+class Life(Protocol):
+    """What is done with a running cluster; each returns the dag just created, a preview when ``dry_run``, or None: nothing to do (204)."""
+
+    def scale_in(self, agent: Address, *, force_kill: bool, caller: Caller, dry_run: bool = False) -> Dag | Preview | None:
+        """``server.is_self`` ``server.is_primary`` ``cluster.no_quorum`` ``agent.wrong_identity`` ``maintenance.held``; `Unreachable`."""
+
+
 class Control(Protocol):
     """The use cases."""
 
     keys: Keys
     users: Users
     """The accounts of the faces that have users."""
+    life: Life
+    """What is done with a running cluster."""
 
     # This agent
     def agent(self) -> AgentView: ...
@@ -129,6 +138,12 @@ class Control(Protocol):
         ``node_pass.dag_not_failed`` ``node_pass.node_not_failed`` ``node_pass.not_allowed`` ``maintenance.held`` ``task.lost_race``."""
 
     def preview_operator(self, ref: Ref, operator: str) -> Preview: ...
+    def change(self, ref: Ref, change: Change, caller: Caller) -> None:
+        """Change what a dag waits for (`oboe.control.changing`); durable when it returns.
+
+        `Refused` ``pause.*`` ``resume.*`` ``approve.*`` ``extend.*`` ``retries.*``, as `oboe.domain.guards` says."""
+
+    def preview_change(self, ref: Ref, change: Change) -> Preview: ...
 
     # Membership and cluster operations; each returns the dag just created, or a preview when ``dry_run``
     def join(self, master: Address, zone: str, master_password: Secret, *, caller: Caller, dry_run: bool = False) -> Dag | Preview:

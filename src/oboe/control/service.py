@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from oboe.control.changing import Change
 from oboe.control.gathering import Gathered
 from oboe.control.listing import Found, Listing, Search
 from oboe.control.operating import Operating
 from oboe.control.operations import Operations
-from oboe.control.port import Caller, ForwardedAnswer, ForwardedRequest, Keys
+from oboe.control.port import Caller, ForwardedAnswer, ForwardedRequest, Keys, Life
 from oboe.control.reading import GATHER_SECONDS, Reading
 from oboe.control.users import Users
 from oboe.control.views import AgentView, ClusterView, DagView, Landmarks, Preview, Ref, ServerView, StatusView, WaitView
@@ -59,6 +60,7 @@ class Oboe:
         waits: Waits,
         listing: Listing,
         users: Users,
+        life: Life,
         troubles: Callable[[], Sequence[str]],
     ) -> None:
         self.keys = keys
@@ -73,6 +75,7 @@ class Oboe:
         self._waits = waits
         self._listing = listing
         self.users = users
+        self.life = life
         self._troubles = troubles
         self._started_at = time.time_ns()
 
@@ -168,6 +171,12 @@ class Oboe:
 
     def preview_operator(self, ref: Ref, operator: str) -> Preview:
         return self._operating.preview(ref, operator)
+
+    def change(self, ref: Ref, change: Change, caller: Caller) -> None:
+        self._operating.change(ref, change, caller)
+
+    def preview_change(self, ref: Ref, change: Change) -> Preview:
+        return self._operating.preview_change(ref, change)
 
     # Operations
 
