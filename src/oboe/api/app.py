@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 
 from oboe.api.obshell.app import PREFIXES, Obshell
-from oboe.api.obshell.openapi import describe
+from oboe.api.obshell.openapi import describe, document
 from oboe.api.ocp.app import PREFIX as OCP_PREFIX
 from oboe.api.ocp.app import Ocp
 from oboe.api.own.app import PREFIX as OWN_PREFIX
@@ -33,12 +33,14 @@ class Api:
         self._workers = Workers()
         self._obshell = Obshell(control)
         self._own = own = own_api(control, self._obshell.door)
+        self._tables = (self._obshell.routes, own.routes)
         obshell_face = Face(self._obshell.answer, self._obshell.refuse, self._workers)
         self._faces: dict[str, ASGIApp] = dict.fromkeys(PREFIXES, obshell_face)
         self._faces[OWN_PREFIX] = Face(own.answer, own.refuse, self._workers)
         ocp = Ocp(control)
         self._faces[OCP_PREFIX] = Face(ocp.answer, ocp.refuse, self._workers)
         self._faces["/openapi.json"] = self._describe
+        self._faces["/docs"] = self._show
         self._faces.update(others)
         self._faces = dict(sorted(self._faces.items(), key=lambda face: -len(face[0])))
 
@@ -53,7 +55,14 @@ class Api:
         await send_answer(_NOT_FOUND, send)
 
     async def _describe(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        await send_answer(Answer(status=200, body=describe(self._obshell.routes)), send)
+        await send_answer(Answer(status=200, body=describe(*self._tables)), send)
+
+    async def _show(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        from oboe.api.obshell.docs import page
+
+        html = page(document(*self._tables)).encode()
+        headers = (("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"),)
+        await send_answer(Answer(status=200, body=html, content_type="text/html; charset=utf-8", headers=headers), send)
 
     def answer_forwarded(self, request: ForwardedRequest) -> ForwardedAnswer:
         """The MASTER's side of ``http.forward``: a FOLLOWER's caller, verified and answered here."""

@@ -10,7 +10,7 @@ import msgspec
 
 from oboe.api.obshell.auth import Rule
 from oboe.api.obshell.names import IDENTITIES, SUPPORTED_AUTH, agent_version
-from oboe.api.obshell.objects import AgentAddress, AgentInfo, AgentStatus, DagObject, GitInfo, MemberIdentity, PublicKey
+from oboe.api.obshell.objects import AgentAddress, AgentInfo, AgentStatus, DagObject, GitInfo, MemberIdentity, Named, PublicKey
 from oboe.api.obshell.route import Call, Route
 from oboe.api.shared.envelope import NO_DATA, wire_time
 from oboe.control.views import StatusView
@@ -30,7 +30,7 @@ class Join(msgspec.Struct, rename="camel"):
     """``agentInfo`` is the MASTER to be; the request goes to the agent that joins."""
 
     agent_info: AgentAddress
-    zone_name: str
+    zone_name: Named
     master_password: str | None = None
 
 

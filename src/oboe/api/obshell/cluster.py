@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from oboe.api.obshell.agents import address_of
 from oboe.api.obshell.names import IDENTITIES, agent_version
-from oboe.api.obshell.objects import AgentAddress, ClusterInfo, ClusterMember, ClusterSummary, ClusterTopology, DagObject, ObserverInfo
+from oboe.api.obshell.objects import (
+    AgentAddress,
+    ClusterInfo,
+    ClusterMember,
+    ClusterSummary,
+    ClusterTopology,
+    DagObject,
+    Named,
+    ObserverInfo,
+)
 from oboe.api.obshell.route import Call, Route
 from oboe.api.shared.envelope import Contents
 from oboe.domain.errors import Refused
@@ -25,19 +34,27 @@ Value = str | int | float | bool
 """Settings are texts; numbers are taken as they are written."""
 
 
+_NAMES_A_TARGET = {
+    "anyOf": [
+        {"properties": {"type": {"const": "GLOBAL"}}},
+        {"required": ["target"], "properties": {"target": {"type": "array", "minItems": 1}}},
+    ]
+}
+
+
 class Scope(msgspec.Struct):
-    type: str
+    type: Annotated[str, msgspec.Meta(extra_json_schema={"enum": ["GLOBAL", "ZONE", "SERVER"]})]
     target: list[str] | None = None
 
 
 class ObserverConfig(msgspec.Struct, rename="camel"):
     observer_config: dict[str, Value]
-    scope: Scope
+    scope: Annotated[Scope, msgspec.Meta(extra_json_schema=_NAMES_A_TARGET)]
     restart: bool | None = None
 
 
 class ClusterConfig(msgspec.Struct, rename="camel"):
-    cluster_id: int | None = None
+    cluster_id: Annotated[int, msgspec.Meta(extra_json_schema={"minimum": 0, "maximum": CLUSTER_ID_MAX})] | None = None
     cluster_name: str | None = None
     rs_list: str | None = None
     root_pwd: str | None = None
@@ -49,9 +66,14 @@ class Init(msgspec.Struct):
     proxyro_password: str | None = None
 
 
+class ScaleIn(msgspec.Struct):
+    agent_info: AgentAddress
+    force_kill: bool | None = None
+
+
 class ScaleOut(msgspec.Struct, rename="camel"):
     agent_info: AgentAddress
-    zone: str
+    zone: Named
     ob_configs: dict[str, Value] | None = None
     target_agent_password: str | None = None
 
@@ -104,6 +126,16 @@ def scale_out(call: Call) -> Any:
     settings, password = _texts(asked.ob_configs or {}), Secret(asked.target_agent_password or "")
     return call.started(
         lambda dry: call.control.scale_out(agent, asked.zone, settings, agent_password=password, caller=call.caller, dry_run=dry),
+        null_on_error=True,
+    )
+
+
+def scale_in(call: Call) -> Any:
+    """Take an agent and its server out of the running cluster."""
+    asked = call.bind(ScaleIn)
+    agent = address_of(asked.agent_info)
+    return call.started(
+        lambda dry: call.control.life.scale_in(agent, force_kill=bool(asked.force_kill), caller=call.caller, dry_run=dry),
         null_on_error=True,
     )
 
@@ -173,6 +205,8 @@ _OF_THE_TARGET = {
 }
 """The agent to be added does not answer, or refuses the password that was given for it: no reason for the caller to log in again."""
 
+_CLUSTER_HELD = {"maintenance.held": "maintenance.cluster_held"}
+
 ROUTES = (
     Route(method="POST", path="/observer/config", handler=configure_observer, body=ObserverConfig, answers=DagObject, query=_DRY),
     Route(method="PUT", path="/observer/config", handler=configure_observer, body=ObserverConfig, answers=DagObject, query=_DRY),
@@ -180,6 +214,8 @@ ROUTES = (
     Route(method="PUT", path="/obcluster/config", handler=configure_cluster, body=ClusterConfig, answers=DagObject, query=_DRY),
     Route(method="POST", path="/ob/init", handler=init, body=Init, answers=DagObject, query=_DRY),
     Route(method="POST", path="/ob/scale_out", handler=scale_out, body=ScaleOut, answers=DagObject, query=_DRY, lookup=_OF_THE_TARGET),
+    Route(method="POST", path="/ob/scale_in", handler=scale_in, body=ScaleIn, answers=DagObject, query=_DRY, lookup=_CLUSTER_HELD),
+    Route(method="DELETE", path="/observer", handler=scale_in, body=ScaleIn, answers=DagObject, query=_DRY, lookup=_CLUSTER_HELD),
     Route(method="GET", path="/ob/info", handler=get_cluster, answers=ClusterInfo),
     Route(method="GET", path="/ob/agents", handler=get_agents, answers=list[AgentAddress]),
     Route(method="GET", path="/observer/info", handler=get_observer, answers=ObserverInfo),

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from oboe.api.shared.envelope import WireError
 from oboe.domain.errors import OboeError
 
-__all__ = ["TABLE", "translate"]
+__all__ = ["TABLE", "UNEXPECTED", "translate"]
 
-_UNEXPECTED = ("Common.Unexpected", 500)
+UNEXPECTED = ("Common.Unexpected", 500)
 _HEADER_UNREADABLE = 1
 """Tells clients to fetch the public key again."""
 _UNAUTHORIZED = 10008
@@ -114,6 +114,9 @@ TABLE: Mapping[str, tuple[str, int]] = {
     "config.invalid": ("Common.IllegalArgument", 400),
     "config.port_taken": ("Common.IllegalArgument", 400),
     "config.not_a_pair": ("Common.IllegalArgument", 400),
+    "server.is_self": ("OB.Server.DeleteSelf", 400),
+    "server.is_primary": ("Common.IllegalArgument", 400),
+    "cluster.no_quorum": ("OB.Cluster.MultiPaxosNotAlive", 400),
     "database.none": ("Agent.OceanBase.NotHold", 500),
     "database.down": ("OB.Server.Unavailable", 500),
     "database.unreachable": ("OB.Server.Unavailable", 500),
@@ -124,7 +127,7 @@ TABLE: Mapping[str, tuple[str, int]] = {
 def translate(error: OboeError, lookup: Mapping[str, str] | None = None) -> WireError:
     """The error as a client reads it; its message ends with the hint. ``lookup`` renames neutral codes first."""
     neutral = (lookup or {}).get(error.code, error.code)
-    err_code, status = TABLE.get(neutral, _UNEXPECTED)
+    err_code, status = TABLE.get(neutral, UNEXPECTED)
     return WireError(status, err_code, str(error), _legacy(err_code))
 
 

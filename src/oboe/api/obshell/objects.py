@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -16,10 +16,13 @@ __all__ = [
     "ClusterTopology",
     "DagObject",
     "GitInfo",
+    "Ip",
     "LogObject",
     "MemberIdentity",
+    "Named",
     "NodeObject",
     "ObserverInfo",
+    "Port",
     "PreviewEffect",
     "PreviewObject",
     "PublicKey",
@@ -28,9 +31,15 @@ __all__ = [
 ]
 
 
+Ip = Annotated[str, msgspec.Meta(extra_json_schema={"anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]})]
+Port = Annotated[int, msgspec.Meta(extra_json_schema={"minimum": 1, "maximum": 65535})]
+Named = Annotated[str, msgspec.Meta(extra_json_schema={"minLength": 1})]
+"""These only describe: a handler refuses what they forbid, with a code of its own."""
+
+
 class AgentAddress(msgspec.Struct, frozen=True):
-    ip: str
-    port: int
+    ip: Ip
+    port: Port
 
 
 class SubTaskObject(msgspec.Struct):

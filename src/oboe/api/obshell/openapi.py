@@ -1,8 +1,12 @@
-"""The interface's description, made from the route tables and the types that the handlers bind and answer."""
+"""The interface's description, made from the route tables and the types that the handlers bind and answer.
+
+What a schema promises is kept: a body that it allows is read, one that it forbids is refused (`tests/api/test_openapi.py` asks).
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, get_args, get_origin
 
@@ -10,10 +14,11 @@ import msgspec
 
 from oboe import __version__
 from oboe.api.obshell.auth import AGENT_HEADER, ROOT_HEADER
+from oboe.api.obshell.errors import TABLE, UNEXPECTED
 from oboe.api.obshell.objects import PreviewObject
-from oboe.api.obshell.route import Route, Routes
+from oboe.api.obshell.route import FALSE, TEXT_CHARACTERS_MAX, TRUE, Route, Routes
 
-__all__ = ["describe"]
+__all__ = ["describe", "document"]
 
 _TEMPLATE = "#/components/schemas/{name}"
 _STATUSES = {
@@ -23,82 +28,117 @@ _STATUSES = {
     500: "It cannot be done now.",
     503: "Too many requests are under way.",
 }
-_NUMBERS = ("limit", "before_id", "ob_query_timeout")
-_TEXTS = ("name",)
-_ERROR: dict[str, Any] = {
-    "type": "object",
-    "required": ["errCode", "message"],
-    "properties": {"code": {"type": "integer"}, "errCode": {"type": "string"}, "message": {"type": "string"}},
+_PUBLIC_STATUSES = (400, 404, 500, 503)
+_PORT = "(0[1-9][0-9]{3}|[1-5][0-9]{4})"
+_NUMBER = "[1-9][0-9]{0,14}"
+_TASK_ID = f"^(1{_NUMBER}|2[0-3][0-9]{{9}}{_PORT}{_NUMBER}|3[0-2][0-9]{{38}}{_PORT}{_NUMBER})$"
+_NO_CONTROL = r"^[^\u0000-\u001f\u007f]*$"
+_QUERY: dict[str, dict[str, Any]] = {
+    "limit": {"type": "integer", "minimum": 1, "maximum": 1000},
+    "before_id": {"type": "integer", "minimum": 0, "maximum": 2**53},
+    "ob_query_timeout": {"type": "integer", "minimum": 1, "maximum": 2**53},
+    "name": {"type": "string"},
+}
+_FLAG = {"type": "string", "enum": [*TRUE, *FALSE]}
+_HEADERS = {
+    "X-Oboe-Stale": "How many seconds old the answer may be: the cluster's home cannot be reached.",
+    "X-Oboe-Missing": "Agents, by address, whose part of the answer did not come in time.",
 }
 
 
-@lru_cache(maxsize=1)
-def describe(routes: Routes) -> bytes:
-    """OpenAPI 3.1, as JSON."""
+@lru_cache(maxsize=4)
+def describe(*tables: Routes) -> bytes:
+    """`document` as JSON."""
+    return msgspec.json.encode(document(*tables))
+
+
+def document(*tables: Routes) -> dict[str, Any]:
+    """OpenAPI 3.1 of all tables together."""
+    routes = [(table.prefix, route) for table in tables for route in table.routes]
     kinds: list[Any] = [PreviewObject]
-    for route in routes.routes:
+    for _, route in routes:
         kinds += [kind for kind in (route.body, _item(route.answers)) if kind is not None]
     schemas, components = msgspec.json.schema_components(kinds, ref_template=_TEMPLATE)
     known = {str(kind): schema for kind, schema in zip(kinds, schemas, strict=True)}
+    for kind in {str(route.body) for _, route in routes if route.body is not None}:
+        _limit_texts(known[kind], components, set())
     paths: dict[str, dict[str, Any]] = {}
-    for route in routes.routes:
-        path = re.sub(r":(\w+)", r"{\1}", routes.prefix + route.path)
-        paths.setdefault(path, {})[route.method.lower()] = _operation(route, known)
-    document = {
+    for prefix, route in routes:
+        path = re.sub(r":(\w+)", r"{\1}", prefix + route.path)
+        paths.setdefault(path, {})[route.method.lower()] = _operation(prefix, route, known)
+    return {
         "openapi": "3.1.0",
         "info": {"title": "OBShell's API, as oboe speaks it", "version": __version__},
         "paths": paths,
-        "components": {"schemas": components, "securitySchemes": _security_schemes()},
+        "components": {"schemas": components, "responses": _errors(), "securitySchemes": _security_schemes()},
     }
-    return msgspec.json.encode(document)
 
 
-def _operation(route: Route, known: dict[str, Any]) -> dict[str, Any]:
+def _operation(prefix: str, route: Route, known: dict[str, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
-        "operationId": f"{route.handler.__name__}_{route.method.lower()}_{re.sub(r'[^a-z_]+', '_', route.path)}",
+        "operationId": re.sub(r"[^a-z_]+", "_", f"{route.handler.__name__}_{route.method.lower()}_{prefix}{route.path}"),
         "summary": (route.handler.__doc__ or "").strip().split("\n")[0],
-        "parameters": [_path_value(name) for name in re.findall(r":(\w+)", route.path)] + [_query(name) for name in route.query],
+        "parameters": [_path_value(route, name) for name in re.findall(r":(\w+)", route.path)] + [_query(name) for name in route.query],
         "responses": _responses(route, known),
     }
     if not route.public:
         operation["security"] = [{"root": []}, {"agent": []}]
     if route.body is not None:
-        content = {"application/json": {"schema": known[str(route.body)]}}
+        schema = known[str(route.body)]
+        needed = any(field.required for field in msgspec.structs.fields(route.body))
         about = "Encrypted on the wire: AES-128-CBC with the header's keys, base64." if not route.public else ""
-        operation["requestBody"] = {"description": about, "required": True, "content": content}
+        operation["requestBody"] = {"description": about, "required": needed, "content": {"application/json": {"schema": schema}}}
     return operation
 
 
 def _responses(route: Route, known: dict[str, Any]) -> dict[str, Any]:
-    data: Any = None
-    if route.answers is not None:
-        item = known[str(_item(route.answers))]
-        data = {"type": "object", "properties": {"contents": {"type": ["array", "null"], "items": item}}} if _is_list(route) else item
-        if _is_map(route):
-            data = {"type": "object", "additionalProperties": item}
-        if "dry_run" in route.query:
-            data = {"anyOf": [data, known[str(PreviewObject)]]}
-    responses: dict[str, Any] = {"200": {"description": "Done.", "content": _content(_envelope(data, failed=False))}}
-    if route.method in ("POST", "PUT", "DELETE") and "dry_run" in route.query:
+    headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in _HEADERS.items() if route.method == "GET"}
+    done = {"description": "Done.", "content": _content(_envelope(_data(route, known)))} | ({"headers": headers} if headers else {})
+    responses: dict[str, Any] = {"200": done}
+    if route.method in ("POST", "PUT", "PATCH", "DELETE") and "dry_run" in route.query:
         responses["204"] = {"description": "There is nothing to do."}
-    for status, text in _STATUSES.items():
-        responses[str(status)] = {"description": text, "content": _content(_envelope(None, failed=True))}
+    for status in _PUBLIC_STATUSES if route.public else _STATUSES:
+        responses[str(status)] = {"$ref": f"#/components/responses/Error{status}"}
     return responses
 
 
-def _envelope(data: Any, *, failed: bool) -> dict[str, Any]:
+def _data(route: Route, known: dict[str, Any]) -> dict[str, Any] | None:
+    if route.answers is None:
+        return None
+    data: dict[str, Any] = known[str(_item(route.answers))]
+    if get_origin(route.answers) is list:
+        data = {"type": "object", "required": ["contents"], "properties": {"contents": {"type": ["array", "null"], "items": data}}}
+    if get_origin(route.answers) is dict:
+        data = {"type": "object", "additionalProperties": data}
+    return {"anyOf": [data, known[str(PreviewObject)]]} if "dry_run" in route.query else data
+
+
+def _errors() -> dict[str, Any]:
+    """One answer for each status; its codes are those of the table."""
+    codes: dict[int, set[str]] = {status: set() for status in _STATUSES}
+    for code, status in (*TABLE.values(), UNEXPECTED):
+        codes[status].add(code)
+    return {
+        f"Error{status}": {"description": text, "content": _content(_envelope(None, codes=sorted(codes[status])))}
+        for status, text in _STATUSES.items()
+    }
+
+
+def _envelope(data: Any, *, codes: list[str] | None = None) -> dict[str, Any]:
+    """``codes``: of an answer that says what is wrong."""
     properties: dict[str, Any] = {
-        "successful": {"type": "boolean"},
-        "timestamp": {"type": "string"},
-        "duration": {"type": "integer"},
+        "successful": {"const": codes is None},
+        "timestamp": {"type": "string", "format": "date-time"},
+        "duration": {"type": "integer", "minimum": 0},
         "status": {"type": "integer"},
         "traceId": {"type": "string"},
     }
     required = [*properties]
     if data is not None:
         properties["data"] = data
-    if failed:
-        properties["error"] = _ERROR
+    if codes is not None:
+        said = {"code": {"type": "integer"}, "errCode": {"type": "string", "enum": codes}, "message": {"type": "string"}}
+        properties["error"] = {"type": "object", "required": ["errCode", "message"], "properties": said}
         required.append("error")
     return {"type": "object", "required": required, "properties": properties}
 
@@ -117,21 +157,39 @@ def _item(kind: Any) -> Any:
     return next((each for each in arguments if each is not type(None)), kind) if type(None) in arguments else kind
 
 
-def _is_list(route: Route) -> bool:
-    return get_origin(route.answers) is list
+def _limit_texts(schema: Any, components: dict[str, Any], seen: set[str]) -> None:
+    """No text of a body is long or has control characters (`Call.bind`)."""
+    for each in _schemas_in(schema):
+        name = str(each.get("$ref", "")).rpartition("/")[2]
+        if name and name not in seen:
+            seen.add(name)
+            _limit_texts(components[name], components, seen)
+        if each.get("type") == "string" and "enum" not in each:
+            each.setdefault("maxLength", TEXT_CHARACTERS_MAX)
+            each.setdefault("pattern", _NO_CONTROL)
+        if each.get("type") == "object" and "additionalProperties" in each:
+            each["propertyNames"] = {"pattern": _NO_CONTROL, "maxLength": TEXT_CHARACTERS_MAX}
 
 
-def _is_map(route: Route) -> bool:
-    return get_origin(route.answers) is dict
+def _schemas_in(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+        for member in list(value.values()):
+            yield from _schemas_in(member)
+    elif isinstance(value, list):
+        for member in value:
+            yield from _schemas_in(member)
 
 
-def _path_value(name: str) -> dict[str, Any]:
-    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+def _path_value(route: Route, name: str) -> dict[str, Any]:
+    """Ids of tasks have a form; names are free."""
+    is_task = name == "id" and any(word in route.path for word in ("/dag/", "/dags/", "/node/", "/sub_task/"))
+    schema = {"type": "string", "pattern": _TASK_ID} if is_task else {"type": "string", "minLength": 1}
+    return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
 def _query(name: str) -> dict[str, Any]:
-    kind = "integer" if name in _NUMBERS else "string" if name in _TEXTS else "boolean"
-    return {"name": name, "in": "query", "required": False, "schema": {"type": kind}}
+    return {"name": name, "in": "query", "required": False, "schema": _QUERY.get(name, _FLAG)}
 
 
 def _security_schemes() -> dict[str, Any]:

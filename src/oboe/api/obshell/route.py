@@ -20,7 +20,7 @@ from oboe.domain.model import Dag
 from oboe.domain.values import Address
 from oboe.kit.secret import Secret
 
-__all__ = ["NO_CONTENT", "Call", "Handler", "Route", "Routes"]
+__all__ = ["FALSE", "NO_CONTENT", "TEXT_CHARACTERS_MAX", "TRUE", "Call", "Handler", "Route", "Routes"]
 
 T = TypeVar("T")
 
@@ -34,8 +34,8 @@ _FIELDS_MAX = 100
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 """They are part of no name, address, path or password, and end whatever is written line by line."""
 
-_TRUE = ("1", "t", "T", "true", "TRUE", "True")
-_FALSE = ("0", "f", "F", "false", "FALSE", "False", "")
+TRUE = ("1", "t", "T", "true", "TRUE", "True")
+FALSE = ("0", "f", "F", "false", "FALSE", "False", "")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,9 +78,9 @@ class Call:
         values = self.query.get(name)
         if values is None:
             return default
-        if values[0] in _TRUE:
+        if values[0] in TRUE:
             return True
-        if values[0] in _FALSE:
+        if values[0] in FALSE:
             return False
         raise Refused("request.query", f"{name}={values[0][:40]!r} is neither true nor false")
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from oboe.api.obshell import codec, ids
-from oboe.api.obshell.names import NODE_OPERATORS
+from oboe.api.obshell.names import DAG_OPERATORS, NODE_OPERATORS
 from oboe.api.obshell.objects import DagObject, LogObject, NodeObject, PreviewObject, SubTaskObject
 from oboe.api.obshell.route import Call, Route
 from oboe.api.shared.envelope import NO_DATA, Contents
@@ -27,7 +27,14 @@ LIST_MAX = 1000
 class Operate(msgspec.Struct):
     """The body of an operator. ``id``, where given, must be the path's."""
 
-    operator: str
+    operator: Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(DAG_OPERATORS)})]
+    id: str | None = None
+
+
+class OperateNode(msgspec.Struct):
+    """The same, of a node."""
+
+    operator: Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(NODE_OPERATORS)})]
     id: str | None = None
 
 
@@ -239,7 +246,7 @@ ROUTES = (
     Route(method="GET", path="/task/dag/:id", handler=get_dag, answers=DagObject, query=_DETAILS),
     Route(method="POST", path="/task/dag/:id", handler=operate_dag, body=Operate, answers=_OPERATED, query=("dry_run",)),
     Route(method="GET", path="/task/node/:id", handler=get_node, answers=NodeObject, query=_DETAILS),
-    Route(method="POST", path="/task/node/:id", handler=operate_node, body=Operate, answers=_OPERATED, query=("dry_run",)),
+    Route(method="POST", path="/task/node/:id", handler=operate_node, body=OperateNode, answers=_OPERATED, query=("dry_run",)),
     Route(method="GET", path="/task/sub_task/:id", handler=get_sub_task, answers=SubTaskObject),
     Route(method="GET", path="/task/sub_task/:id/logs", handler=get_logs, answers=list[LogObject]),
 )
