@@ -34,6 +34,9 @@ _UNDO_SECONDS = 60.0
 """How long a led dag may take to come to rest before it is undone."""
 
 
+_SETTLED_SECONDS = 1.0
+
+
 class LedAnswer(msgspec.Struct):
     """``dag.lead``: the number the led dag has in its home."""
 
@@ -96,8 +99,11 @@ class Led:
         return Nothing()
 
     def follow(self, request: FollowDag) -> ChildStatus:
-        dag = self._engine.wait_version(HomeKind.AGENT, request.dag_key, request.known_version, min(request.seconds, 30.0))
-        return self._status(dag or self._dag(request.dag_key))
+        """A dag that has settled will not change: who waits for it anyway, mostly a leader that has moved on, is not kept for long."""
+        key, known = request.dag_key, request.known_version
+        settled = fold.settled(self._dag(key))
+        dag = self._engine.wait_version(HomeKind.AGENT, key, known, min(request.seconds, _SETTLED_SECONDS if settled else 30.0))
+        return self._status(dag or self._dag(key))
 
     def led_by(self, request: LedBy) -> LedDags:
         """What a leader left here that forgot it, or that never heard that it was made."""

@@ -54,13 +54,11 @@ class Membership:
         self._status = status
 
     def become(self, caller: Address, request: Become) -> Nothing:
-        """The MASTER converts its followers, and back when an init is undone."""
+        """The MASTER converts its followers, and back when an init is undone: then what was copied from the cluster is forgotten."""
         identity = Identity(request.identity)
         self._local.become(identity)
         if identity is Identity.FOLLOWER:
-            self._local.replace_members(
-                [member.become(Identity.MASTER if member.address == caller else Identity.FOLLOWER) for member in self._local.members()]
-            )
+            self._local.undo_cluster(master=caller)
         return Nothing()
 
     def configure(self, caller: Address, request: Configure) -> ConfigureAnswer:

@@ -11,7 +11,7 @@ import os
 import platform
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -98,6 +98,20 @@ class LocalAgent:
             self._facts.delete(*(name for name in _CLUSTER_FACTS if name not in kept))
             self._cache.clear()
             self._put(identity=int(Identity.SINGLE), answers_to=str(answer_to) if answer_to else "")
+        self._tell()
+
+    def undo_cluster(self, *, master: Address) -> None:
+        """The cluster that was to be is not: its members are a MASTER and FOLLOWERs again, without databases.
+
+        A FOLLOWER forgets what it has copied; the MASTER has most of it from its configuration, and keeps it."""
+        if self.address != master:
+            self.forget("root_password", "store_password", "authority_key", "cluster_id", "cluster_name")
+        identities = {True: Identity.MASTER, False: Identity.FOLLOWER}
+        members = [replace(one, identity=identities[one.address == master], mysql_port=0, database_rpc_port=0) for one in self.members()]
+        with self._lock:
+            self._facts.replace_members([member_row(member) for member in members])
+            self._cache.pop("members", None)
+            self._update_own_member()
         self._tell()
 
     def answers(self, address: Address) -> bool:

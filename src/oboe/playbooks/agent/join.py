@@ -112,14 +112,14 @@ class BecomeFollower(Step):
         pending = local.value("pending")
         if pending:
             local.replace_members([member_from_row(row) for row in pending["members"]])
-            local.become(
-                Identity.FOLLOWER,
-                zone=run.params(JoinToMasterParams).zone,
+            # First what it takes to speak to the MASTER: a FOLLOWER forwards requests from the moment that it is one.
+            local.remember(
                 authority_certificate=pending["authority_certificate"],
                 certificate=pending["certificate"],
                 cluster_key=local.secret("pending_cluster_key"),
                 certificate_key=local.secret("pending_certificate_key"),
             )
+            local.become(Identity.FOLLOWER, zone=run.params(JoinToMasterParams).zone)
             local.forget("pending", "pending_cluster_key", "pending_certificate_key")
         run.log("set agent identity to follower")
 

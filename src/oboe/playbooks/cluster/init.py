@@ -283,7 +283,9 @@ class SynchronizeAll(_InitStep):
             _lead(run, "Synchronize agent from cluster", params, timeout=180)
 
     def rollback(self, run: Run) -> None:
-        """What was copied is forgotten or overwritten when the identity goes back."""
+        """The MASTER's members are what they were before; a follower's, and what else it copied, when its identity goes back."""
+        if run.agent == run.here:
+            run.use(LocalAgent).undo_cluster(master=run.here)
 
 
 class ConvertMaster(_InitStep):
@@ -299,11 +301,7 @@ class ConvertMaster(_InitStep):
 
     def rollback(self, run: Run) -> None:
         """It is the MASTER again."""
-        local = run.use(LocalAgent)
-        local.become(Identity.MASTER)
-        local.replace_members(
-            [member.become(Identity.MASTER if member.address == run.here else Identity.FOLLOWER) for member in local.members()]
-        )
+        run.use(LocalAgent).become(Identity.MASTER)
 
 
 class ImportScript(_InitStep):
