@@ -70,11 +70,28 @@ class Opened(FakeControl):
         return super().configure_cluster(cluster_id, name, root_password, rs_list=rs_list, caller=caller, dry_run=dry_run)  # type: ignore[return-value]
 
 
+def _without_fractions(body: bytes) -> bytes:
+    """JSON Schema takes 7.0 for an integer. Go does not, and so oboe does not: it is sent as 7."""
+    try:
+        return json.dumps(_whole(json.loads(body))).encode()
+    except ValueError:
+        return body
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    if isinstance(value, list):
+        return [_whole(each) for each in value]
+    return {name: _whole(each) for name, each in value.items()} if isinstance(value, dict) else value
+
+
 class Sealing(AuthBase):
     """Seals a request that is about to leave: its target and body as they are then."""
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         body = request.body.encode() if isinstance(request.body, str) else request.body or b""
+        body = _without_fractions(body)
         sealed = secrecy.seal_request(PAIR.public_key, password=Secret("pw1"), uri=request.path_url, body=body)
         request.headers["X-OCS-Header"] = sealed.header
         request.headers.pop("X-OCS-Agent-Header", None)
