@@ -308,7 +308,7 @@ def _driver(name: str, home: Path) -> Driver:
         return FakeDriver(Path(os.environ.get("OBOE_FAKE_DIRECTORY") or home / "fake"))
     from oboe.database.seekdb import SeekdbDriver
 
-    return SeekdbDriver()
+    return SeekdbDriver(memory=home / "run" / "seekdb.json")
 
 
 def _registry(directories: tuple[Path, ...]) -> Registry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,22 @@ def test_a_binary_that_may_not_run_is_a_problem(tmp_path: Path) -> None:
 
 def test_the_version_names_release_and_revision(tmp_path: Path) -> None:
     assert stand_in(tmp_path, "exit 1").version() == "1.4.0.0-1.d0cbdf0e"
+
+
+def test_a_binary_is_asked_once_as_long_as_it_is_the_same_file(tmp_path: Path) -> None:
+    path, memory = tmp_path / "seekdb", tmp_path / "home" / "seekdb.json"
+    path.write_text(f"#!/bin/sh\necho asked >> {tmp_path}/asked\n{VERSION}\n")
+    path.chmod(0o755)
+
+    def asked() -> int:
+        assert SeekdbDriver(path, memory=memory).version() == "1.4.0.0-1.d0cbdf0e"
+        return len((tmp_path / "asked").read_text().split())
+
+    assert [asked(), asked()] == [1, 1]
+    os.utime(path, ns=(1, 1))
+    assert [asked(), asked()] == [2, 2]
+    memory.write_text("{}")
+    assert asked() == 3
 
 
 @pytest.mark.parametrize(

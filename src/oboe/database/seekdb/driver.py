@@ -30,12 +30,12 @@ _FIRST_BYTES = 256 << 20
 
 
 class SeekdbDriver:
-    """Implements `Driver`. ``binary`` names another server binary than the installed wheel's."""
+    """Implements `Driver`. ``binary`` names another server binary than the installed wheel's; ``memory`` is a file for what it answered."""
 
     name = "seekdb"
 
-    def __init__(self, binary: Path | None = None) -> None:
-        self._binary = Binary(binary)
+    def __init__(self, binary: Path | None = None, *, memory: Path | None = None) -> None:
+        self._binary = Binary(binary, memory=memory)
 
     def version(self) -> str:
         return self._binary.version()
