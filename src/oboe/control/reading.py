@@ -221,8 +221,10 @@ class Reading:
             return
         if self._local.identity() in _NEEDS_CLUSTER:
             try:
-                if any(_names(dag, agent) for dag in self._link.home().unsettled()):
-                    return
+                for dag in self._link.home().unsettled():
+                    if _names(dag, agent):
+                        self._note_port(agent, dag)
+                        return
                 if any(member.address == agent for member in self._link.members()):
                     return
             except (Unreachable, TryAgain):
@@ -230,6 +232,12 @@ class Reading:
         if self._local.value("answers_to", "") == str(agent):
             return
         raise Refused("task.not_found", f"{agent} is no member of this cluster")
+
+    def _note_port(self, agent: Address, dag: Dag) -> None:
+        """A scale-out knows where the agent that it adds listens, which no list of members says yet."""
+        port = dag.params.get("target", {}).get("rpc_port")
+        if port and self._local.rpc_port_of(agent) != port:
+            self._local.note_port(agent, int(port))
 
     def _by_key(self, home: HomeKind, agent: Address, key: str, details: bool) -> DagView | None:
         try:

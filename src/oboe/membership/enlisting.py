@@ -63,7 +63,7 @@ class Enlisting:
             token=self._token(agent),
         )
         self._enlister.accept(agent, acceptance, password)
-        local.note_port(agent, int(offer.member["rpc_port"]))
+        local.take_in(agent, int(offer.member["rpc_port"]))
 
     def dismiss(self, agent: Address) -> None:
         """Have it forget the cluster. One that forgot already, or never was accepted, is fine."""
@@ -72,6 +72,7 @@ class Enlisting:
         except Refused:
             if self.info(agent).identity != "SINGLE":
                 raise
+        self._local.took_in(agent)
 
     def _token(self, agent: Address) -> Secret:
         """The same from every member: whoever maintains the cluster may dismiss whom another accepted."""

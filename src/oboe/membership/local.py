@@ -115,10 +115,10 @@ class LocalAgent:
         self._tell()
 
     def answers(self, address: Address) -> bool:
-        """Whether that agent may call this one: a member, the leader that took us in, the leader that let us go."""
+        """Whether that agent may call this one: a member, one that is being taken in from here, who took us in, who let us go."""
         if address == self.address or self.member(address) is not None:
             return True
-        return str(address) == str(self._get("answers_to", ""))
+        return str(address) == str(self._get("answers_to", "")) or str(address) in self._get("taking_in", [])
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` after every change of identity, members or cluster facts."""
@@ -268,6 +268,17 @@ class LocalAgent:
         """Where an agent that is no member yet listens for agents."""
         with self._lock:
             self._put(ports=dict(self._get("ports", {})) | {str(address): rpc_port})
+
+    def take_in(self, address: Address, rpc_port: int) -> None:
+        """That agent is on its way to be a member, led from here: it is called at that port, and may call."""
+        self.note_port(address, rpc_port)
+        with self._lock:
+            self._put(taking_in=sorted({*self._get("taking_in", []), str(address)}))
+
+    def took_in(self, address: Address) -> None:
+        """It is a member now, or never will be."""
+        with self._lock:
+            self._put(taking_in=[one for one in self._get("taking_in", []) if one != str(address)])
 
     def others(self) -> list[Address]:
         """The other members, of an agent that is one itself: one that is being taken in knows them, but is none of them yet."""

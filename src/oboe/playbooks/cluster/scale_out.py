@@ -76,7 +76,7 @@ class CreateTwin(_ScaleOutStep):
 
     def run(self, run: Run) -> dict[str, Any]:
         params, local, link = run.params(ScaleOutParams), run.use(LocalAgent), run.use(ClusterLink)
-        agent = Address.parse(params.agent)
+        agent = _joiner(run)
         instance = _instance(run)
         authority = Authority.load(local.text("authority_certificate"), _secret(local, "authority_key"))
         issued = authority.database_certificate(instance.ip)
@@ -95,7 +95,7 @@ class CreateTwin(_ScaleOutStep):
 
     def rollback(self, run: Run) -> None:
         """The twin is undone: its database ended, its directories removed, its agent SINGLE."""
-        agent, kept = Address.parse(run.params(ScaleOutParams).agent), run.own_result
+        agent, kept = _joiner(run), run.own_result
         if kept is None:
             release_strays(run, agent)
             return
@@ -267,6 +267,7 @@ class CheckFinished(_ScaleOutStep):
         run.tell(twin, "finish")
         follow_node(run, twin, "Sync from observer", timeout=300, retry=run.attempt > 1)
         run.use(ClusterLink).announce_members()
+        run.use(LocalAgent).took_in(twin.agent)
 
     def rollback(self, run: Run) -> None:
         """The twin is undone as a whole."""
@@ -296,7 +297,16 @@ def _instance(run: Run) -> Instance:
     return Instance(**kept["instance"])
 
 
+def _joiner(run: Run) -> Address:
+    """The joining agent; a maintainer that took this dag over learns where it listens, and that it may call."""
+    params = run.params(ScaleOutParams)
+    agent = Address.parse(params.agent)
+    run.use(LocalAgent).take_in(agent, int(params.target["rpc_port"]))
+    return agent
+
+
 def _twin(run: Run) -> Child:
+    _joiner(run)
     kept = run.result("Create local scale out dag")
     if kept is None:
         raise StepFailed("child.unknown", "there is no local scale out dag")
