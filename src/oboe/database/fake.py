@@ -206,6 +206,11 @@ class FakeDriver:
         known = self._logged_in(_base(instance), "root", password or Secret(""))
         _write(_file(instance), {**known, "invited": list(invited)})
 
+    def let_in(self, connection: Connection[Any], invited: Sequence[str]) -> None:
+        self._called("let_in")
+        base = self._ends[connection]
+        _write(base / "database.json", {**_read(base), "invited": list(invited)})
+
     def set_root_password(self, instance: Instance, old: Secret, new: Secret) -> None:
         self._called("set_root_password")
         if not self.accepts(instance, "root", new):

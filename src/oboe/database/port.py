@@ -140,6 +140,9 @@ class Driver(Protocol):
     def secure(self, instance: Instance, invited: Sequence[str], password: Secret | None = None) -> None:
         """First thing after a first start, over the unix socket: who may connect. ``password`` is root's, when it has one."""
 
+    def let_in(self, connection: Connection[Any], invited: Sequence[str]) -> None:
+        """`secure`, asked of the server at the other end of a connection of root's."""
+
     def set_root_password(self, instance: Instance, old: Secret, new: Secret) -> None:
         """Already ``new`` is fine."""
 

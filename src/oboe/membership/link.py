@@ -120,6 +120,15 @@ class ClusterLink:
         finally:
             connection.close()
 
+    def let_in(self, addresses: Sequence[str], root_password: Secret) -> None:
+        """Have the primary let these addresses connect, and no others; its agent need not be there."""
+        primary = self.primary()
+        connection = self._driver.dial(primary.ip, primary.mysql_port, user="root", password=root_password, timeout=_ROLE_PROBE_SECONDS)
+        try:
+            self._driver.let_in(connection, addresses)
+        finally:
+            connection.close()
+
     def reads_at(self, ip: str, mysql_port: int) -> bool:
         """Whether that database shows the cluster's tables."""
         connection = self._dial(ip, mysql_port, database=STORE_DATABASE)

@@ -166,6 +166,9 @@ class SeekdbDriver:
             if statements.standing(connection).role != "STANDBY":
                 statements.invite(connection, invited)
 
+    def let_in(self, connection: Connection[Any], invited: Sequence[str]) -> None:
+        statements.invite(connection, invited)
+
     def set_root_password(self, instance: Instance, old: Secret, new: Secret) -> None:
         if self.accepts(instance, _ROOT, new):
             return
