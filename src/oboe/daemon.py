@@ -107,6 +107,7 @@ class Agent:
         own, inbox, audit = SqliteHome(self._database), SqliteInbox(self._database), Audit(self._database)
         registry, copies = _registry(playbook_directories), DagCopies(self._database)
 
+        self.registry = registry
         self._verbs = Verbs()
         self.peers = Peers(address, self.local.rpc_port_of, local=self._verbs.carry_out)
         self._rpc = RpcServer(address, self._verbs, port=rpc_port, allowed=self.local.answers)
@@ -162,6 +163,7 @@ class Agent:
         handshakes = Starlette(routes=list(handshake_routes(Handshakes(self.local, private_key, own.under_maintenance))))
         self._app = Api(self.control, dict.fromkeys(_HANDSHAKES, handshakes))
         register_verbs(
+        self.starter = starter
             self._verbs,
             membership=Membership(self.local, driver, self.link, self.control.status),
             reading=reading,

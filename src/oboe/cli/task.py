@@ -7,18 +7,23 @@ from typing import Any
 
 import click
 
+from oboe.cli import changing
 from oboe.cli.client import API, AgentClient
-from oboe.cli.dags import DagShown, read_dag
+from oboe.cli.dags import FAILED, DagShown, read_dag
 from oboe.cli.failure import AnswerError
 from oboe.cli.follow import follow, require_oboe, show_preview
 from oboe.cli.session import Session, client_command, dry_run_option, print_json, wait_option
 
-__all__ = ["task"]
+__all__ = ["resolve", "task"]
 
 
 @click.group()
 def task() -> None:
     """See, follow and operate tasks (dags)."""
+
+
+for _command in changing.COMMANDS:
+    task.add_command(_command)
 
 
 @task.command("list")
@@ -74,17 +79,22 @@ def show(session: Session, task_id: str) -> None:
     from oboe.cli.watch import Watch
 
     with session.client() as client:
-        look = Watch(client, _resolve(client, task_id), settings=session.settings).look()
+        dag_id = resolve(client, task_id)
+        look = Watch(client, dag_id, settings=session.settings).look()
+        told = {} if look.dag.finished and look.dag.state != FAILED else changing.read_own(client, dag_id)
     if session.as_json:
-        print_json(look.dag.raw)
+        print_json({**look.dag.raw, **({"oboe": told} if told else {})})
         return
     from oboe.cli.draw import console, glyph, node_table
 
     dag, out = look.dag, console()
     out.print(f"{glyph(dag.state, dag.operator)} {dag.name}  {dag.id}  stage {dag.stage}/{dag.stages}  {dag.outcome}")
     out.print(node_table(dag, look.now))
+    held = {hold["text"] for hold in told.get("holds") or []}
     for reason in look.waits:
-        out.print(f"  … waits: {reason}")
+        if reason not in held:
+            out.print(f"  … waits: {reason}")
+    changing.print_holds(told)
 
 
 @task.command()
@@ -93,7 +103,7 @@ def show(session: Session, task_id: str) -> None:
 def watch(session: Session, task_id: str) -> None:
     """Follow a dag to its end: stages, agents, times, log lines, and what it waits for. Exit code 3 when it is FAILED."""
     with session.client() as client:
-        follow(session, client, _resolve(client, task_id))
+        follow(session, client, resolve(client, task_id))
 
 
 @task.command()
@@ -120,7 +130,7 @@ def logs(session: Session, task_id: str, *, node_name: str | None, is_sub_task: 
 def _dags(session: Session, client: AgentClient, task_id: str) -> Iterator[DagShown]:
     from oboe.cli.watch import Watch
 
-    return (look.dag for look in Watch(client, _resolve(client, task_id), settings=session.settings).changes())
+    return (look.dag for look in Watch(client, resolve(client, task_id), settings=session.settings).changes())
 
 
 def _new_lines(dag: DagShown, shown: dict[str, int], wanted: str | None) -> Iterator[dict[str, str]]:
@@ -148,7 +158,7 @@ def _operator(name: str, sentence: str) -> None:
     @client_command
     def operate(session: Session, task_id: str, *, dry_run: bool, wait: bool) -> None:
         with session.client() as client:
-            dag_id = _resolve(client, task_id)
+            dag_id = resolve(client, task_id)
             _operate(session, client, f"{API}/task/dag/{dag_id}", name.upper(), dry_run=dry_run)
             if wait and not dry_run:
                 follow(session, client, dag_id, history=False)
@@ -171,7 +181,7 @@ def pass_(session: Session, task_id: str, *, is_node: bool, dry_run: bool, wait:
         if is_node:
             _operate(session, client, f"{API}/task/node/{task_id}", "PASS", dry_run=dry_run)
             return
-        dag_id = _resolve(client, task_id)
+        dag_id = resolve(client, task_id)
         _operate(session, client, f"{API}/task/dag/{dag_id}", "PASS", dry_run=dry_run)
         if wait and not dry_run:
             follow(session, client, dag_id, history=False)
@@ -190,7 +200,7 @@ def _dag_path(task_id: str) -> str:
     return f"{API}/task/dag/maintain/{task_id}" if task_id in ("ob", "agent") else f"{API}/task/dag/{task_id}"
 
 
-def _resolve(client: AgentClient, task_id: str) -> str:
+def resolve(client: AgentClient, task_id: str) -> str:
     """The id that a word stands for."""
     if task_id not in ("ob", "agent"):
         return task_id

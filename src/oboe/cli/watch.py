@@ -81,9 +81,12 @@ class Watch:
         """What the dag and its running sub-tasks wait for, in words; empty where the agent does not say."""
         if dag.finished:
             return ()
-        told = _told_in(dag)
-        if not told and self._tells_waits:
+        held = list(_words((dag.raw.get("additional_data") or {}).get("oboe")))
+        told = _told_by_nodes(dag)
+        running = any(node.state == RUNNING for node in dag.nodes)
+        if not told and self._tells_waits and (running or not held):
             told = self._asked_waits()
+        told = [*held, *told]
         return tuple(dict.fromkeys(told))
 
     def _asked_waits(self) -> Sequence[str]:
@@ -96,9 +99,9 @@ class Watch:
         return ()
 
 
-def _told_in(dag: DagShown) -> Sequence[str]:
-    """From ``additional_data.oboe`` of the dag, of running nodes and sub-tasks."""
-    words = list(_words((dag.raw.get("additional_data") or {}).get("oboe")))
+def _told_by_nodes(dag: DagShown) -> Sequence[str]:
+    """From ``additional_data.oboe`` of running nodes and sub-tasks."""
+    words: list[str] = []
     for node in dag.nodes:
         if node.state == RUNNING:
             for told in (node.additional.get("oboe"), *(each.additional.get("oboe") for each in node.sub_tasks)):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from oboe.control.changing import KINDS, Change, preview_change, recorded_change
 from oboe.control.port import Caller
 from oboe.control.reading import Reading
 from oboe.control.views import Effect, Preview, Ref
@@ -37,6 +38,8 @@ class OperateDag(msgspec.Struct):
     index: int
     operator: str
     caller: str
+    change: Change | None = None
+    """What to change while the dag waits; ``operator`` is its name then."""
 
 
 class Homes(Protocol):
@@ -76,14 +79,28 @@ class Operating:
         request = OperateDag(int(view.dag.home.kind), view.dag.key, ref.kind, view.index, operator, caller.name)
         self._send(view.dag, ref.agent, request)
 
+    def change(self, ref: Ref, change: Change, caller: Caller) -> None:
+        """Change what the dag waits for; ``ref`` names the dag, the node or the sub-task that the change is about."""
+        view = self._reading.dag(ref, details=False)
+        if ref.kind != KINDS[type(change)]:
+            raise Refused("operator.unknown", f"that is asked of a {KINDS[type(change)]}, not of a {ref.kind}")
+        tag = str(type(change).__struct_config__.tag)
+        self._send(view.dag, ref.agent, OperateDag(int(view.dag.home.kind), view.dag.key, ref.kind, view.index, tag, caller.name, change))
+
+    def preview_change(self, ref: Ref, change: Change) -> Preview:
+        view = self._reading.dag(ref, details=False)
+        return preview_change(view.dag, change, view.index)
+
     def carry_out(self, request: OperateDag) -> Nothing:
         """Here, where the dag is kept."""
         home = HomeKind(request.home)
         if home is HomeKind.CLUSTER and not self._engine.serves_cluster():
             raise Refused("agent.not_maintainer", f"{self._local.address} is not the maintainer now")
         before = self._engine.get(home, request.key)
-        dag = self._engine.ask(home, request.key, event_of(request.operator, request.kind, request.index), _ASK_SECONDS)
-        who, what = request.caller or "obshell", f"{request.operator} {request.kind}"
+        change = request.change
+        event = change.event(request.index) if change else event_of(request.operator, request.kind, request.index)
+        dag = self._engine.ask(home, request.key, event, _ASK_SECONDS)
+        who, what = change.who if change else request.caller or "obshell", f"{request.operator} {request.kind}"
         self._audit(who, what, before and _recorded(before, request), _recorded(dag, request))
         return Nothing()
 
@@ -157,6 +174,8 @@ def _recorded(dag: Dag, request: OperateDag) -> dict[str, Any]:
     """What the record of operators says of a dag at one moment."""
     said: dict[str, Any] = {"id": dag.id, "key": dag.key, "name": dag.name, "version": dag.version}
     said |= {"state": fold.dag_state(dag).name, "operator": dag.operator.name, "cancelled": dag.cancelled}
+    if request.change is not None:
+        said |= recorded_change(dag, request.change, request.index)
     if request.kind == "sub_task":
         sub_task = dag.sub_tasks[request.index]
         said |= {"sub_task": request.index, "sub_task_state": sub_task.state.name, "sub_task_operator": sub_task.operator.name}

@@ -22,8 +22,10 @@ from oboe.api.obshell import ids
 from oboe.api.obshell.names import CANCEL, MAINTENANCE_KINDS, OPERATORS, PASS, RETRY, ROLLBACK, RUN, STATES
 from oboe.api.obshell.objects import AgentAddress, DagObject, LogObject, NodeObject, PreviewEffect, PreviewObject, SubTaskObject
 from oboe.api.shared.envelope import CLUSTER_DIGITS, LOCAL_DIGITS, wire_time
+from oboe.api.shared.words import hold_words
 from oboe.control.views import DagView, Preview
 from oboe.domain import fold
+from oboe.domain.holds import held_back, holds
 from oboe.domain.messages import Level, LogLine
 from oboe.domain.model import Dag, SubTask
 from oboe.domain.records import LogRecord
@@ -132,10 +134,11 @@ def _told(dag: Dag) -> dict[str, Any]:
     """What has no word on this wire: why a dag waits, and what was skipped while it rolled back."""
     told: dict[str, Any] = {}
     if fold.dag_state(dag) is not State.SUCCEEDED:
-        if dag.paused is not None:
-            told["waits_for"] = f"paused by {dag.paused.who}: {dag.paused.why}"
-        elif dag.recalled_at:
-            told["waits_for"] = "the facts of " + ", ".join(map(str, dag.recalled))
+        waits = [hold_words(dag, hold) for hold in holds(dag)]
+        if dag.recalled_at:
+            waits.append("the facts of " + ", ".join(map(str, dag.recalled)))
+        if waits:
+            told["waits_for"] = "; ".join(waits)
         if dag.halt_reason:
             told["halted"] = dag.halt_reason
     if dag.skipped_undo:

@@ -13,8 +13,10 @@ from typing import Any
 from oboe.api.ocp import ids
 from oboe.api.ocp.envelope import ocp_second, ocp_time, present
 from oboe.api.ocp.names import sub_task_words, task_operation, task_status, task_type
+from oboe.api.shared.words import hold_words
 from oboe.control.views import DagView, Landmarks
 from oboe.domain import fold
+from oboe.domain.holds import holds
 from oboe.domain.model import Dag, SubTask
 from oboe.domain.values import SECOND, HomeKind, MaintenanceKind, State
 
@@ -153,10 +155,11 @@ def _executor(dag: Dag, index: int) -> str | None:
 
 def _told(dag: Dag) -> dict[str, Any]:
     """What OCP has no word for: that a person holds it, that an undo was skipped, what it waits for."""
+    waits = [hold_words(dag, hold) for hold in holds(dag) if hold.kind != "pause"]
     return present(
         halted=dag.halt_reason or None,
         pausedBy=dag.paused.who if dag.paused is not None else None,
         pausedFor=dag.paused.why if dag.paused is not None else None,
         skippedUndo=True if dag.skipped_undo else None,
-        waitsFor=[str(agent) for agent in dag.recalled] if dag.recalled_at else None,
+        waitsFor=[*waits, *(str(agent) for agent in dag.recalled if dag.recalled_at)] or None,
     )

@@ -6,10 +6,8 @@ from typing import Any
 
 from oboe.api.obshell.app import Obshell
 from oboe.api.obshell.auth import Door
-from oboe.api.obshell.ids import decode
 from oboe.api.obshell.route import Call, Route
-from oboe.api.own import users
-from oboe.api.shared.envelope import wire_time
+from oboe.api.own import dags, users
 from oboe.control.port import Control
 
 __all__ = ["PREFIX", "ROUTES", "own_api"]
@@ -22,26 +20,9 @@ def _ready(call: Call) -> Any:
     return dict(call.control.ready())
 
 
-def _waiting(call: Call) -> Any:
-    """What the running sub-tasks of a dag wait for, wherever they run."""
-    ref = decode("dag", call.path_values["id"])
-    return [
-        {
-            "sub_task": wait.sub_task,
-            "node": wait.node,
-            "agent": str(wait.agent),
-            "why": wait.why,
-            "since": wire_time(wait.since),
-            "gives_up": wire_time(wait.until) if wait.until else None,
-            "tries": wait.tries,
-        }
-        for wait in call.control.waits(ref)
-    ]
-
-
 ROUTES = (
     Route(method="GET", path="/ready", handler=_ready, public=True),
-    Route(method="GET", path="/dags/:id/waiting", handler=_waiting),
+    *dags.ROUTES,
     *users.ROUTES,
 )
 

@@ -1,0 +1,22 @@
+"""What holds a dag, in words that every face shows."""
+
+from __future__ import annotations
+
+from oboe.api.shared.envelope import wire_time
+from oboe.domain.holds import Hold
+from oboe.domain.model import Dag
+
+__all__ = ["hold_words"]
+
+
+def hold_words(dag: Dag, hold: Hold) -> str:
+    """One sentence without its end; times in the zone of this process."""
+    if hold.kind == "pause":
+        return f"paused by {hold.who}: {hold.why}" + (f" (until {wire_time(hold.until, 0)})" if hold.until else "")
+    if hold.kind == "start":
+        return f"its start, not before {wire_time(hold.until, 0)}"
+    assert hold.node is not None
+    name = dag.plan.nodes[hold.node].name
+    if hold.kind == "approval":
+        return f"the approval of {name!r}"
+    return f"retry {hold.tries} of {hold.tries_max} of {name!r} at {wire_time(hold.until, 0)}"
