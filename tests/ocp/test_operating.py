@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import threading
+import time
 import zipfile
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from oboe.domain.events import Cancel, Pass, Retry, Rollback
+from oboe.domain.events import Cancel, Pass, Retry, Rollback, Wake
 from oboe.domain.messages import Level
 from oboe.domain.model import Flags
 from oboe.domain.values import SECOND
@@ -152,6 +153,20 @@ def test_a_second_cancel_changes_nothing_and_success_wins_the_race(shared_site: 
     assert held.finish(0).words() == ("SUCCESSFUL/EXECUTE", ["SUCCESSFUL/EXECUTE"])
 
 
+@pytest.mark.parametrize("days", [1, 2, 8])
+def test_a_step_that_has_run_for_days_is_cancelled_timed_out_and_retried(shared_site: Site, days: int) -> None:
+    ago, day = time.time_ns() - days * 86_400 * SECOND, 86_400 * SECOND
+    patient = node(name="a", timeout=30 * day, grace=10 * SECOND, patience=60 * SECOND)
+    held = shared_site.put(patient, created_at=ago).wake().start(0)
+    assert shared_site.manager.post(f"{held.sub_path(0)}/cancel").status == 200
+    assert held.words()[1] == ["CANCELING/EXECUTE"]
+    hasty = node(name="a", timeout=day // 2, grace=10 * SECOND, patience=60 * SECOND)
+    late = shared_site.put(hasty, created_at=ago).wake().start(0)
+    late(Wake(), at=ago + day)(Wake(), at=ago + day + 11 * SECOND)
+    assert late.words() == ("FAILED/EXECUTE", ["FAILED/EXECUTE"]), "it was stopped, and nobody confirmed it"
+    assert shared_site.manager.post(f"{late.path}/retry").data["operation"] == "RETRY"
+
+
 # What each state refuses
 
 
@@ -228,6 +243,8 @@ def test_general_graphs_run_and_are_shown_whole_by_both(shared_site: Site, name:
     dag = shared_site.obshell(f"dag/{going.obshell_id}")
     assert [each["name"] for each in dag["nodes"]] == [each.name for each in nodes]
     assert sum(len(each["sub_tasks"]) for each in dag["nodes"]) == len(shown)
+    is_chain = all(each.after == ([place - 1] if place else []) for place, each in enumerate(nodes))
+    assert ((dag["additional_data"] or {}).get("oboe") == {"layered": False}) is not is_chain, "stages that are no layers are marked"
 
 
 def test_a_rollback_from_the_middle_of_a_diamond_is_exactly_backward(shared_site: Site) -> None:
