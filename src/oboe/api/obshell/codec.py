@@ -143,7 +143,14 @@ def _told(dag: Dag) -> dict[str, Any]:
             told["halted"] = dag.halt_reason
     if dag.skipped_undo:
         told["skipped_undo"] = True
+    if not _is_chain(dag):
+        told["layered"] = False
     return told
+
+
+def _is_chain(dag: Dag) -> bool:
+    """Stages are exact where each node follows the one before it; of any other graph they are an order in which it may run."""
+    return all(node.upstream == ((index - 1,) if index else ()) for index, node in enumerate(dag.plan.nodes))
 
 
 # Nodes
