@@ -57,6 +57,7 @@ from oboe.membership.enlisting import Enlisting
 from oboe.membership.handshakes import Handshakes
 from oboe.membership.link import ClusterLink
 from oboe.membership.local import LocalAgent
+from oboe.membership.owed import Owed
 from oboe.remote.client import Peers
 from oboe.remote.courier import RpcCourier, register_courier
 from oboe.remote.handshake import Enlister, Joiner
@@ -106,12 +107,13 @@ class Agent:
         self.keys = AgentKeys(self.local, driver, private_key)
         own, inbox, audit = SqliteHome(self._database), SqliteInbox(self._database), Audit(self._database)
         registry, copies = _registry(playbook_directories), DagCopies(self._database)
-
         self.registry = registry
+
         self._verbs = Verbs()
         self.peers = Peers(address, self.local.rpc_port_of, local=self._verbs.carry_out)
         self._rpc = RpcServer(address, self._verbs, port=rpc_port, allowed=self.local.answers)
         joiner, enlisting = Joiner(), Enlisting(self.local, Enlister())
+        owed = Owed(self.local, self.link)
         services: dict[type[Any], Any] = {
             LocalAgent: self.local,
             ClusterLink: self.link,
@@ -120,6 +122,7 @@ class Agent:
             Joiner: joiner,
             Enlisting: enlisting,
             Naming: _Names(),
+            Owed: owed,
         }
         tools = Tools(
             here=address,
@@ -135,7 +138,7 @@ class Agent:
         )
         courier = RpcCourier(self.peers, self._maintainer)
         self.engine = Engine(tools=tools, home=own, inbox=inbox, courier=courier)
-        self._cluster = Clustering(self.local, self.link, self.engine, self.peers, left=copies.clear)
+        self._cluster = Clustering(self.local, self.link, self.engine, self.peers, owed, left=copies.clear)
         starter = Starter(address, registry, seal=self._seal_params, submit=self._cluster.submit)
         reading = Reading(self.local, own, self.link, lambda: self.peers, copies)
         operating = Operating(
@@ -156,14 +159,14 @@ class Agent:
             waits=waits,
             listing=listing,
             users=Users(self.local, self.link, audit.append),
-            life=Lifecycle(self.local, driver, self.link, starter),
+            life=Lifecycle(self.local, driver, self.link, starter, reading, lambda: self.peers),
             troubles=self._troubles,
         )
         led = Led(address, starter, registry, own, self.engine)
+        self.starter = starter
         handshakes = Starlette(routes=list(handshake_routes(Handshakes(self.local, private_key, own.under_maintenance))))
         self._app = Api(self.control, dict.fromkeys(_HANDSHAKES, handshakes))
         register_verbs(
-        self.starter = starter
             self._verbs,
             membership=Membership(self.local, driver, self.link, self.control.status),
             reading=reading,

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from oboe.control.candidacy import Candidacy
 from oboe.domain.errors import OboeError, Refused, TryAgain, Unreachable
 from oboe.domain.model import Dag
 from oboe.domain.records import Draft
@@ -14,6 +15,7 @@ from oboe.domain.values import Address, HomeKind, Identity
 from oboe.engine.server import Engine
 from oboe.membership.link import ClusterLink
 from oboe.membership.local import LocalAgent
+from oboe.membership.owed import Owed
 from oboe.membership.verbs import WakeDag
 from oboe.remote.messages import Nothing
 
@@ -31,12 +33,13 @@ class Clustering:
     """Follows the agent's identity: joins in while it is a CLUSTER AGENT with a way to the cluster's home, leaves when it is not."""
 
     def __init__(
-        self, local: LocalAgent, link: ClusterLink, engine: Engine, peers: Peers, *, left: Callable[[], None] = lambda: None
+        self, local: LocalAgent, link: ClusterLink, engine: Engine, peers: Peers, owed: Owed, *, left: Callable[[], None] = lambda: None
     ) -> None:
         self._local = local
         self._link = link
         self._engine = engine
         self._peers = peers
+        self._owed = owed
         self._left = left
         """Called when this agent is in no cluster any more."""
         self._lock = threading.Lock()
@@ -53,7 +56,7 @@ class Clustering:
             return
         if wanted:
             _log.info("taking part in cluster %s", self._local.cluster_name())
-            self._engine.watch_lease(self._link.lease(), self._link.home)
+            self._engine.watch_lease(Candidacy(self._link.lease(), self._link, self._owed), self._link.home)
         else:
             _log.info("not taking part in a cluster any more")
             self._engine.leave_lease()

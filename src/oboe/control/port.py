@@ -7,9 +7,10 @@ listed at each method; a dialect maps them to its own.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from oboe.control.changing import Change
 from oboe.control.gathering import Gathered
 from oboe.control.listing import Found, Search
 from oboe.control.users import Users
@@ -37,7 +38,7 @@ class ForwardedRequest:
     method: str
     target: str
     """Raw request target, as on the request line."""
-    body: bytes
+    body: bytes = field(repr=False)
     header: str
     """``X-OCS-Header``, ``X-OCS-Agent-Header`` or empty."""
     password: Secret
@@ -49,7 +50,7 @@ class ForwardedRequest:
 class ForwardedAnswer:
     status: int
     content_type: str
-    body: bytes
+    body: bytes = field(repr=False)
     headers: tuple[tuple[str, str], ...] = ()
 
 
@@ -74,6 +75,44 @@ class Life(Protocol):
 
     def scale_in(self, agent: Address, *, force_kill: bool, caller: Caller, dry_run: bool = False) -> Dag | Preview | None:
         """``server.is_self`` ``server.is_primary`` ``cluster.no_quorum`` ``agent.wrong_identity`` ``maintenance.held``; `Unreachable`."""
+
+    def delete_zone(self, zone: str, *, caller: Caller, dry_run: bool = False) -> Dag | Preview | None:
+        """``zone.is_own`` ``zone.not_empty`` ``server.stopped_elsewhere``."""
+
+    def start(
+        self,
+        scope: str,
+        target: Sequence[str],
+        *,
+        force_pass: Sequence[Ref] = (),
+        emergency: bool = False,
+        caller: Caller,
+        dry_run: bool = False,
+    ) -> Dag | Preview:
+        """``scope`` GLOBAL, ZONE or SERVER. ``force_pass``: earlier main dags, whatever they still hold is let go first. ``emergency``:
+        asked by this host's administrator; an agent that is no working member starts its own database alone.
+
+        ``scope.invalid`` ``scope.empty`` ``zone.unknown`` ``agent.unknown`` ``cluster.not_initialized`` ``agent.wrong_identity``."""
+
+    def stop(
+        self,
+        scope: str,
+        target: Sequence[str],
+        *,
+        force: bool = False,
+        terminate: bool = False,
+        force_pass: Sequence[Ref] = (),
+        emergency: bool = False,
+        caller: Caller,
+        dry_run: bool = False,
+    ) -> Dag | Preview:
+        """As `start`, and ``stop.mode_conflict`` ``stop.all`` ``stop.primary`` ``stop.force_required`` ``server.stopped_elsewhere``."""
+
+    def stop_zone(
+        self, zone: str, *, freeze: bool = False, force_pass: Sequence[Ref] = (), caller: Caller, dry_run: bool = False
+    ) -> Dag | Preview: ...
+    def check_zone_stop(self, zone: str) -> Any:
+        """What `stop_zone` would refuse."""
 
 
 class Control(Protocol):

@@ -165,6 +165,13 @@ class FakeDriver:
         self._called("unreadable_tables")
         return []
 
+    def minor_freeze(self, connection: Connection[Any]) -> None:
+        self._called("minor_freeze")
+
+    def checkpoint_scn(self, connection: Connection[Any]) -> int:
+        self._called("checkpoint_scn")
+        return time.time_ns()
+
     def hasten_clone(self, connection: Connection[Any]) -> None:
         self._called("hasten_clone")
 

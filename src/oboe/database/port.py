@@ -173,5 +173,11 @@ class Driver(Protocol):
     def hasten_clone(self, connection: Connection[Any]) -> None:
         """Ask that server for what would end the wait sooner; again, every few seconds, is fine."""
 
+    def minor_freeze(self, connection: Connection[Any]) -> None:
+        """Ask the server at the other end, a primary, for a checkpoint; it comes some seconds later."""
+
+    def checkpoint_scn(self, connection: Connection[Any]) -> int:
+        """How far that server's checkpoint is."""
+
     def unreadable_tables(self, instance: Instance, password: Secret, since: float) -> list[str]:
         """Tables made since then (Unix seconds) that a clone on this host can not show. ``password`` is root's."""

@@ -120,6 +120,26 @@ class ClusterLink:
         finally:
             connection.close()
 
+    def freeze(self) -> int:
+        """Ask the primary for a checkpoint; how far the last one was."""
+        primary = self.primary()
+        connection = self._dial(primary.ip, primary.mysql_port)
+        try:
+            before = self._driver.checkpoint_scn(connection)
+            self._driver.minor_freeze(connection)
+            return before
+        finally:
+            connection.close()
+
+    def checkpoint(self) -> int:
+        """How far the primary's last checkpoint is."""
+        primary = self.primary()
+        connection = self._dial(primary.ip, primary.mysql_port)
+        try:
+            return self._driver.checkpoint_scn(connection)
+        finally:
+            connection.close()
+
     def let_in(self, addresses: Sequence[str], root_password: Secret) -> None:
         """Have the primary let these addresses connect, and no others; its agent need not be there."""
         primary = self.primary()

@@ -43,6 +43,7 @@ _CLUSTER_FACTS = (
     "offered_key",
     "ports",
     "agent_numbers",
+    "owed",
     "users",
     "users_copy",
 )

@@ -17,7 +17,7 @@ from html import escape
 from typing import Any
 from urllib.parse import unquote
 
-from oboe.api.obshell import agents, cluster, tasks
+from oboe.api.obshell import agents, cluster, life, tasks
 from oboe.api.obshell.auth import Admitted, Door, Rule
 from oboe.api.obshell.errors import translate
 from oboe.api.obshell.ids import is_obproxy
@@ -34,7 +34,7 @@ PREFIX = "/api/v1"
 PREFIXES = (PREFIX, "/rpc/v1")
 """Where unknown paths are answered in the envelope; agents of oboe do not talk to each other below ``/rpc/v1``."""
 
-ROUTES = (*agents.ROUTES, *cluster.ROUTES, *tasks.ROUTES)
+ROUTES = (*agents.ROUTES, *cluster.ROUTES, *life.ROUTES, *tasks.ROUTES)
 
 TRACE_HEADER = "x-obshell-trace-id"
 TRACE_LENGTH_MAX = 128

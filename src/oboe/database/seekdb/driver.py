@@ -132,6 +132,12 @@ class SeekdbDriver:
     def clone_obstacle(self, connection: Connection[Any]) -> str:
         return statements.clone_obstacle(connection)
 
+    def minor_freeze(self, connection: Connection[Any]) -> None:
+        statements.minor_freeze(connection)
+
+    def checkpoint_scn(self, connection: Connection[Any]) -> int:
+        return statements.checkpoint_scn(connection)
+
     def unreadable_tables(self, instance: Instance, password: Secret, since: float) -> list[str]:
         with self._opened(instance, password) as connection:
             return statements.unreadable_tables(connection, since)

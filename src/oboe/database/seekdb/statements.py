@@ -13,6 +13,7 @@ from oboe.database.seekdb.connecting import translated
 from oboe.kit.secret import Secret
 
 __all__ = [
+    "checkpoint_scn",
     "clone_obstacle",
     "create_reader",
     "create_store",
@@ -94,6 +95,14 @@ def clone_obstacle(connection: Connection[Any]) -> str:
         rested = float(rests[0]) if rests and rests[0] is not None else REST_SECONDS
         return "" if rested >= REST_SECONDS else f"{COMPACTION} to rest for {REST_SECONDS:.0f} s, now {rested:.1f}"
     return "the primary's " + (f"checkpoint to pass its newest table, {behind:.1f} s behind it" if behind < _DAY else "first checkpoint")
+
+
+def checkpoint_scn(connection: Connection[Any]) -> int:
+    """How far its checkpoint is; 0: it has none yet."""
+    with translated("the other end"), connection.cursor() as cursor:
+        cursor.execute("SELECT MIN(checkpoint_scn) FROM oceanbase.__all_virtual_ls_info")
+        row = cursor.fetchone()
+    return int(row[0] or 0) if row else 0
 
 
 def unreadable_tables(connection: Connection[Any], since: float) -> list[str]:

@@ -1,0 +1,77 @@
+"""In an emergency: *Start local observer* and *Stop local observer*, of this host's database alone, without any other agent."""
+
+from __future__ import annotations
+
+import msgspec
+
+from oboe.database.port import DatabaseState, Driver
+from oboe.domain.model import Maintenance
+from oboe.domain.values import HomeKind
+from oboe.kit import Run, Sketch, Step, playbook
+from oboe.membership.local import LocalAgent
+from oboe.playbooks.agent.together import CheckProcess, own_instance, start_again, stop_here
+
+__all__ = ["LocalObserverParams", "start_local_observer", "stop_local_observer"]
+
+_ANSWER_SECONDS = 120.0
+
+
+class LocalObserverParams(msgspec.Struct):
+    """Nothing to choose."""
+
+
+class _LocalStep(Step):
+    resumable = True
+    skippable = True
+    timeout = 900
+
+
+class StartLocal(_LocalStep):
+    """Start the database and wait until it serves."""
+
+    grace = 30
+
+    def run(self, run: Run) -> dict[str, bool]:
+        return {"ran_before": start_again(run)}
+
+    def rollback(self, run: Run) -> None:
+        if not (run.own_result or {}).get("ran_before"):
+            stop_here(run, graceful=False)
+
+
+class GetConnection(_LocalStep):
+    """It takes the root password that this agent knows."""
+
+    cancellable = False
+    irreversible = "nothing is touched"
+
+    def run(self, run: Run) -> None:
+        instance, driver, password = own_instance(run), run.use(Driver), run.use(LocalAgent).secret("root_password")
+        run.wait_until(
+            lambda: driver.observe(instance, password=password).state is DatabaseState.AVAILABLE,
+            why=lambda: driver.observe(instance, password=password).reason,
+            timeout=_ANSWER_SECONDS,
+        )
+
+
+class StopLocal(_LocalStep):
+    """End the database."""
+
+    irreversible = "start it again with Start local observer, or Start OB"
+
+    def run(self, run: Run) -> None:
+        stop_here(run, graceful=False)
+
+
+@playbook("Start local observer", home=HomeKind.AGENT, params=LocalObserverParams, maintenance=Maintenance())
+def start_local_observer(params: LocalObserverParams, sketch: Sketch) -> None:
+    """Start this host's database, whatever the cluster is like."""
+    sketch.stage("Check ob process and config", CheckProcess)
+    sketch.stage("Start observer", StartLocal)
+    sketch.stage("Get connection of observer", GetConnection)
+
+
+@playbook("Stop local observer", home=HomeKind.AGENT, params=LocalObserverParams, maintenance=Maintenance())
+def stop_local_observer(params: LocalObserverParams, sketch: Sketch) -> None:
+    """End this host's database, whatever the cluster is like."""
+    sketch.stage("Stop observer", StopLocal)

@@ -1,0 +1,206 @@
+"""What *Start OB* and *Stop OB* have in common: every agent is held, told to begin, followed, and let go.
+
+The steps run in the asked agent's process and speak of other agents, so they work while the cluster's store is away. An agent that
+is only to be held and does not answer is left out; one whose database is meant must answer.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any, ClassVar
+
+import msgspec
+
+from oboe.domain.errors import Refused, StepFailed, TryAgain, Unreachable
+from oboe.domain.model import Home
+from oboe.domain.values import HomeKind
+from oboe.kit import Run, Step
+from oboe.kit.naming import Naming
+from oboe.kit.run import Child, ChildStatus
+from oboe.membership.verbs import LedBy, LedDags
+from oboe.playbooks.agent.together import TogetherParams
+from oboe.playbooks.leading import child_from, child_id, let_go
+from oboe.remote.client import Peers
+
+__all__ = ["Advance", "End", "GatheringParams", "Inform", "MakeSure", "WaitAll", "children_of"]
+
+_READY_SECONDS = 60.0
+_WORK_SECONDS = 1800.0
+_END_SECONDS = 60.0
+_ASK_SECONDS = 3.0
+
+
+class GatheringParams(msgspec.Struct):
+    agents: list[str]
+    """Every agent of the cluster."""
+    targets: list[str]
+    """Those whose databases are meant."""
+    zones: list[str]
+    """Zones whose rows change with them."""
+    force_pass: list[str]
+    """Keys of earlier main dags: what they still hold is let go first."""
+    by_word: bool = False
+    graceful: bool = False
+
+
+class _MainStep(Step):
+    """The catalogue lets most of these be cancelled only; here all of them can be retried, so that a FAILED dag has a way on."""
+
+    resumable = True
+    timeout = 2400
+    irreversible = "what was started or stopped is stopped or started again"
+    informed: ClassVar[str] = ""
+    """Name of the node that made the led dags."""
+    playbook: ClassVar[str] = ""
+    work: ClassVar[str] = ""
+    """The last node of a led dag that does something on an agent whose database is meant."""
+
+    def children(self, run: Run) -> list[Child]:
+        return children_of(run, self.informed)
+
+
+def children_of(run: Run, node: str) -> list[Child]:
+    """The led dags that a node returned, one for each of its agents that answered."""
+    kept = run.result(node)
+    found = kept if isinstance(kept, list) else [kept]
+    return [child_from(one) for one in found if one is not None]
+
+
+class Inform(_MainStep):
+    """Have an agent make its part, which holds it."""
+
+    def run(self, run: Run) -> dict[str, Any] | None:
+        params = run.params(GatheringParams)
+        run.log(f"Inform {run.agent} to create the task")
+        if str(run.agent) not in params.targets and not _answers(run):
+            run.warn(f"{run.agent} does not answer; it is left out, because its database is not meant")
+            return None
+        child = make_child(run, self.playbook, params)
+        run.log(f"create task {child_id(run, child)} successfully")
+        run.note(sub_dags={str(run.agent): child_id(run, child)})
+        return _kept(child)
+
+
+class MakeSure(_MainStep):
+    """Every agent waits for the word to begin."""
+
+    def run(self, run: Run) -> None:
+        run.log("All agents have created the tasks successfully")
+        run.log("Check if all agents can be advanced")
+        for child in self.children(run):
+            status = run.watch(child, _moving, why=f"{child.agent} to be ready", timeout=_READY_SECONDS)
+            if status.state == "FAILED":
+                raise StepFailed("child.failed", f"{child.agent} is not ready: {'; '.join(status.lines[-3:])}")
+            run.log(f"{child.agent} is ready")
+
+
+class Advance(_MainStep):
+    """Give the word."""
+
+    def run(self, run: Run) -> None:
+        for child in self.children(run):
+            run.log(f"advance {child.agent} to execute the task")
+            run.tell(child, "start")
+
+
+class WaitAll(_MainStep):
+    """Follow one agent until its work is done. When it fails, those that have nothing to do are let go: nobody waits for a person."""
+
+    def run(self, run: Run) -> dict[str, Any] | None:
+        params = run.params(GatheringParams)
+        run.log("Wait for task to succeed")
+        child = next((one for one in self.children(run) if one.agent == run.agent), None)
+        if child is None:
+            return None
+        last = self.work if self._works(run, params) else "Start preparations"
+        if run.attempt > 1:
+            child = self._again(run, child, last, params)
+
+        def reached(status: ChildStatus) -> ChildStatus | None:
+            return status if last in status.done or status.state in ("FAILED", "SUCCEEDED") else None
+
+        status = run.watch(child, reached, why=f"{last} on {run.agent}", timeout=_WORK_SECONDS)
+        if last not in status.done or (status.operator != "RUN" and str(run.agent) in params.targets):
+            let_go(run, *(one for one in self.children(run) if str(one.agent) not in params.targets))
+            raise StepFailed("child.failed", f"{last} failed on {run.agent}: {'; '.join(status.lines[-3:]) or 'it was given up'}")
+        for node, lines in status.node_lines.items():
+            for line in lines if node != "Wait for task to end" else ():
+                run.log(f"{node}: {line}")
+        run.log("Wait for task to end: wait operator to advance")
+        run.log(f"{child_id(run, child)} succeed")
+        return _kept(child)
+
+    def _works(self, run: Run, params: GatheringParams) -> bool:
+        return str(run.agent) in params.targets and not params.by_word
+
+    def _again(self, run: Run, child: Child, last: str, params: GatheringParams) -> Child:
+        """A part that failed is retried; one that was given up is made anew."""
+        now = run.watch(child, lambda status: status, why=f"word from {child.agent}", timeout=30)
+        if now.state == "FAILED" and now.operator == "RUN":
+            run.ask(child, "RETRY")
+            run.tell(child, "start")
+        elif now.operator != "RUN" and str(run.agent) in params.targets:
+            child = make_child(run, self.playbook, params)
+            run.note(sub_dags={str(run.agent): child_id(run, child)})
+            run.tell(child, "start")
+        return child
+
+
+class End(_MainStep):
+    """Let every agent go, and see that it is free."""
+
+    waited: ClassVar[str] = "Wait for all agents to execute tasks successfully"
+
+    def run(self, run: Run) -> None:
+        run.log("Check the final result: SUCCEED!")
+        run.log("End all tasks")
+        children = children_of(run, self.waited)
+        for child in children:
+            with suppress(Refused):  # it was let go before
+                run.tell(child, "end")
+            run.log(f"{child.agent} end the task")
+        for child in children:
+            run.watch(child, _over, why=f"{child.agent} to be free", timeout=_END_SECONDS)
+
+
+def make_child(run: Run, playbook: str, params: GatheringParams) -> Child:
+    """Made once by each attempt. What this dag or one of ``force_pass`` left there is let go first."""
+    main = run.use(Naming).dag(Home(HomeKind.AGENT, run.here), run.dag_id)
+    part = TogetherParams(main, str(run.agent) in params.targets, params.by_word, params.graceful)
+    try:
+        return run.lead(run.agent, playbook, part, name=playbook)
+    except Refused as error:
+        if error.code != "maintenance.held" or not _release(run, [run.dag_key, *params.force_pass]):
+            raise
+    return run.lead(run.agent, playbook, part, name=playbook)
+
+
+def _release(run: Run, leaders: list[str]) -> bool:
+    found = False
+    for key in leaders:
+        for child in run.use(Peers).call(run.agent, "dag.led_by", LedBy(key), LedDags, timeout=_ASK_SECONDS).children:
+            found = True
+            run.log(f"pass task {child_id(run, child)}")
+            run.ask(child, "RELEASE")
+            run.watch(child, _over, why=f"the end of {child_id(run, child)}", timeout=_END_SECONDS)
+    return found
+
+
+def _answers(run: Run) -> bool:
+    try:
+        run.use(Peers).call(run.agent, "dag.led_by", LedBy(run.dag_key), LedDags, timeout=_ASK_SECONDS)
+    except (Unreachable, TryAgain):
+        return False
+    return True
+
+
+def _kept(child: Child) -> dict[str, Any]:
+    return {"agent": str(child.agent), "dag_key": child.dag_key, "dag_id": child.dag_id}
+
+
+def _moving(status: ChildStatus) -> ChildStatus | None:
+    return status if status.state != "READY" else None
+
+
+def _over(status: ChildStatus) -> ChildStatus | None:
+    return status if status.state in ("SUCCEEDED", "FAILED") else None
