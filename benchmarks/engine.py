@@ -1,25 +1,23 @@
-"""How fast the engine is, beside the floor: one SQLite commit with ``synchronous=FULL`` on the same disk, measured in the same run.
+"""How fast the engine is: a chain, many chains, one wide dag, on an agent's home (SQLite) and on a cluster's (seekdb).
 
-Run: ``python -m benchmarks.engine [--json FILE] [--directory DIR]``. Steps do nothing, so what is measured is the engine and its store.
+Steps do nothing, so what is measured is the engine and its store.
+The floor is one SQLite commit with ``synchronous=FULL`` on the same disk.
 """
 
 from __future__ import annotations
 
-import argparse
 import gc
-import json
 import secrets
 import statistics
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from oboe.domain import fold
 from oboe.domain.messages import Interrupt, Order, Report, Verdict
@@ -27,7 +25,7 @@ from oboe.domain.model import Dag, Home, Maintenance, Plan
 from oboe.domain.values import SECOND, Address, HomeKind, State
 from oboe.engine.attempt import Tools
 from oboe.engine.limits import Limits
-from oboe.engine.ports import Draft
+from oboe.engine.ports import DagStore, Draft
 from oboe.engine.server import Engine
 from oboe.hosts import process
 from oboe.kit.playbook import Sketch
@@ -36,9 +34,13 @@ from oboe.kit.run import Run
 from oboe.kit.step import Step
 from oboe.store.sqlite import Sqlite, SqliteHome, SqliteInbox
 
+__all__ = ["HERE", "Noop", "bed", "chain", "draft", "floor_ms", "measure"]
+
 HERE = Address("127.0.0.1", 2886)
 WAIT_SECONDS = 60.0
-TARGETS = {"gap_p50_ms": 0.5, "chain9_ms": 6.0, "chains_steps_per_second": 10_000, "parallel1000_s": 0.5, "request_running_p50_ms": 20.0}
+_NONE = Maintenance()
+HEAD_START_SECONDS = {HomeKind.AGENT: 4, HomeKind.CLUSTER: 15}
+"""In which a thousand dags are created that begin at one moment."""
 
 
 class Noop(Step):
@@ -73,6 +75,7 @@ class Bed:
     """An engine on a store, and a way to wait for what it does."""
 
     engine: Engine
+    kind: HomeKind
     ended: threading.Semaphore
     running: dict[str, float]
 
@@ -91,7 +94,8 @@ class Bed:
         return time.perf_counter() - began
 
 
-def bed(directory: Path) -> tuple[Bed, Sqlite]:
+def bed(directory: Path, cluster: DagStore | None = None) -> tuple[Bed, Sqlite]:
+    """With a cluster's home, the dags are kept there: their orders go through the agent's inbox."""
     database = Sqlite(directory / "bench.db")
     registry = Registry()
     registry.add_module(sys.modules[__name__])
@@ -108,16 +112,18 @@ def bed(directory: Path) -> tuple[Bed, Sqlite]:
         clock=time.time_ns,
     )
     engine = Engine(tools=tools, home=SqliteHome(database), inbox=SqliteInbox(database), courier=_Nobody())
-    made = Bed(engine, threading.Semaphore(0), {})
+    made = Bed(engine, HomeKind.AGENT if cluster is None else HomeKind.CLUSTER, threading.Semaphore(0), {})
 
     def hear(before: Dag, after: Dag) -> None:
-        if after.sub_tasks[0].state is State.RUNNING:
+        if after.sub_tasks[0].state >= State.RUNNING:  # its begin and its end may come together
             made.running.setdefault(after.key, time.perf_counter())
         if fold.dag_state(after) >= State.FAILED > fold.dag_state(before):
             made.ended.release()
 
     engine.listen(hear)
     engine.start()
+    if cluster is not None:
+        engine.serve_cluster(cluster, 1)
     return made, database
 
 
@@ -128,15 +134,15 @@ def chain(length: int, width: int = 1) -> Plan:
     return sketch.plan()
 
 
-def draft(plan: Plan, *, not_before: int = 0) -> Draft:
+def draft(plan: Plan, kind: HomeKind = HomeKind.AGENT, *, maintenance: Maintenance = _NONE, not_before: int = 0) -> Draft:
     return Draft(
         key=secrets.token_hex(16),
         name="bench",
         playbook="bench",
         plan=plan,
         params={},
-        home=Home(HomeKind.AGENT, HERE),
-        maintenance=Maintenance(),
+        home=Home(kind, HERE if kind is HomeKind.AGENT else None),
+        maintenance=maintenance,
         created_at=time.time_ns(),
         created_by=HERE,
         not_before=not_before,
@@ -155,14 +161,15 @@ def floor_ms(database: Sqlite, count: int = 400) -> float:
     return statistics.median(one() for _ in range(count)) * 1000
 
 
-def measure(directory: Path) -> dict[str, Any]:
-    made, database = bed(directory)
-    nine = chain(9)
-    made.run([draft(nine) for _ in range(20)])
+def measure(directory: Path, cluster: DagStore | None = None) -> dict[str, float]:
+    """The first measures of the table; with a cluster's home, of dags that are kept there."""
+    made, database = bed(directory, cluster)
+    nine, kind = chain(9), made.kind
+    made.run([draft(nine, kind) for _ in range(20)])
     gc.collect()
     gc.freeze()
-    found: dict[str, Any] = {"floor_ms": floor_ms(database)}
-    singles = [draft(nine) for _ in range(100)]
+    found = {"floor_ms": floor_ms(database)}
+    singles = [draft(nine, kind) for _ in range(100)]
     Noop.times.update((each.key, []) for each in singles)
     found["chain9_ms"] = statistics.median(made.run([each]) for each in singles) * 1000
     gaps = [after - before for times in Noop.times.values() for before, after in pairwise(times)]
@@ -170,8 +177,7 @@ def measure(directory: Path) -> dict[str, Any]:
     Noop.times.clear()
     found["request_running_p50_ms"] = _request_to_running(made)
     found["chains_steps_per_second"] = 9000 / _at_once(made, nine, 1000)
-    found["submitted_steps_per_second"] = 9000 / made.run([draft(nine) for _ in range(1000)], callers=16)
-    found["parallel1000_s"] = min(made.run([draft(chain(1, 1000))]) for _ in range(3))
+    found["parallel1000_s"] = min(made.run([draft(chain(1, 1000), kind)]) for _ in range(3))
     found["floor_after_ms"] = floor_ms(database)
     made.engine.stop()
     database.close()
@@ -180,9 +186,9 @@ def measure(directory: Path) -> dict[str, Any]:
 
 def _at_once(made: Bed, plan: Plan, count: int) -> float:
     """So many dags are created first, and begin at one moment; seconds from there to the last end."""
-    moment = time.time_ns() + 4 * SECOND
+    moment = time.time_ns() + HEAD_START_SECONDS[made.kind] * SECOND
     with ThreadPoolExecutor(16) as pool:
-        list(pool.map(made.engine.submit, [draft(plan, not_before=moment) for _ in range(count)]))
+        list(pool.map(made.engine.submit, [draft(plan, made.kind, not_before=moment) for _ in range(count)]))
     if time.time_ns() > moment:
         raise SystemExit("this machine is too slow to create the dags before they begin")
     for _ in range(count):
@@ -196,7 +202,7 @@ def _request_to_running(made: Bed) -> float:
     waits = []
     one = chain(1)
     for _ in range(100):
-        each = draft(one)
+        each = draft(one, made.kind)
         began = time.perf_counter()
         made.run([each])
         waits.append(made.running[each.key] - began)
@@ -206,43 +212,3 @@ def _request_to_running(made: Bed) -> float:
 def _quantile(values: Sequence[float], part: float) -> float:
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * part))]
-
-
-def table(found: dict[str, Any]) -> list[str]:
-    """What was found, as ratios to the floor where that says something."""
-    floor = found["floor_ms"]
-    lines = [f"{'one SQLite commit (the floor)':34} {floor:9.3f} ms   before; {found['floor_after_ms']:.3f} ms after"]
-    rows: list[tuple[str, str, str, Callable[[float], str]]] = [
-        ("gap_p50_ms", "step to step, p50", "ms", lambda value: f"{value / floor:.1f} x floor"),
-        ("gap_p99_ms", "step to step, p99", "ms", lambda value: f"{value / floor:.1f} x floor"),
-        ("chain9_ms", "chain of 9, submit to end", "ms", lambda value: f"{value / floor:.1f} x floor"),
-        ("request_running_p50_ms", "request to RUNNING, p50", "ms", lambda value: f"{value / floor:.1f} x floor"),
-        ("chains_steps_per_second", "1 000 chains of 9 at once", "steps/s", lambda value: f"{1000 / value / floor:.2f} x floor a step"),
-        (
-            "submitted_steps_per_second",
-            "the same, and creating them",
-            "steps/s",
-            lambda value: f"{1000 / value / floor:.2f} x floor a step",
-        ),
-        ("parallel1000_s", "1 dag, 1 000 sub-tasks", "s", lambda value: f"{value / floor:.2f} x floor a step"),
-    ]
-    for key, title, unit, ratio in rows:
-        target = f"   target {TARGETS[key]:g}" if key in TARGETS else ""
-        lines.append(f"{title:34} {found[key]:9.3f} {unit:8} {ratio(found[key]):22}{target}")
-    return lines
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, help="write what was found there")
-    parser.add_argument("--directory", type=Path, help="where the store is put: on the disk that counts")
-    given = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory(dir=given.directory) as directory:
-        found = measure(Path(directory))
-    print("\n".join(table(found)))
-    if given.json:
-        given.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

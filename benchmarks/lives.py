@@ -1,0 +1,120 @@
+"""What an agent's process costs: its start, its first answer, its way back after a kill, and doing nothing in a cluster."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from benchmarks.cluster import AgentProcess
+from oboe.domain.model import Home, Maintenance, NodePlan, Plan
+from oboe.domain.records import Draft
+from oboe.domain.values import SECOND, HomeKind
+from oboe.kit.step import Step
+from oboe.store.sqlite import Sqlite, SqliteHome
+
+__all__ = ["first_answer_ms", "idle", "kill_resume_s", "process_start_s"]
+
+_TIMES = 5
+_SETTLE_SECONDS = 10.0
+_IDLE_SECONDS = 30.0
+_WAIT_SECONDS = 30.0
+
+
+def process_start_s() -> float:
+    """Python, and what an agent imports before it does anything."""
+    return statistics.median(_timed([sys.executable, "-c", "import oboe.daemon"]) for _ in range(_TIMES))
+
+
+def first_answer_ms(agent: AgentProcess) -> float:
+    """From the start on a home that is there to the answer of ``GET status``."""
+    spans = []
+    for _ in range(_TIMES):
+        agent.end()
+        spans.append(agent.start())
+    return statistics.median(spans) * 1000
+
+
+def kill_resume_s(directory: Path) -> float:
+    """From the SIGKILL to the moment when the step that was running begins again; the agent is started anew at once."""
+    playbooks = Path(__file__).parent / "playbooks"
+    agent = AgentProcess(directory / "killed", "--driver", "fake", "--playbooks", str(playbooks))
+    agent.start()
+    agent.end()
+    marks = directory / "marks"
+    _put_dag(agent, marks)
+    agent.start()
+    spans = []
+    try:
+        for times in range(1, _TIMES + 1):
+            _await_marks(marks, times)
+            killed_at = time.time_ns()
+            agent.end(signal.SIGKILL)
+            agent.start()
+            spans.append((_await_marks(marks, times + 1) - killed_at) / SECOND)
+    finally:
+        agent.end(signal.SIGKILL)
+    return statistics.median(spans)
+
+
+def idle(agent: AgentProcess, count: Path) -> dict[str, float]:
+    """Memory (resident, MB), CPU (percent of one), statements per second, of an agent that maintains a cluster and has nothing to do."""
+    agent.end()
+    agent.start(launcher=("-m", "benchmarks.counted", str(count)))
+    time.sleep(_SETTLE_SECONDS)
+    process = psutil.Process(agent.pid)
+    cpu, statements = process.cpu_times(), count.stat().st_size
+    time.sleep(_IDLE_SECONDS)
+    after = process.cpu_times()
+    return {
+        "idle_mb": process.memory_info().rss / 2**20,
+        "idle_cpu_percent": (after.user + after.system - cpu.user - cpu.system) / _IDLE_SECONDS * 100,
+        "idle_statements_per_s": (count.stat().st_size - statements) / _IDLE_SECONDS,
+    }
+
+
+def _put_dag(agent: AgentProcess, marks: Path) -> None:
+    """Into the home of an agent that does not run."""
+    database = Sqlite(agent.home / "oboe.db")
+    node = NodePlan(name="mark", step="oboe_playbook_mark:Mark", flags=_Resumable.flags(), args={"file": str(marks)})
+    draft = Draft(
+        key=secrets.token_hex(16),
+        name="mark",
+        playbook="mark",
+        plan=Plan((node,)),
+        params={},
+        home=Home(HomeKind.AGENT, agent.address),
+        maintenance=Maintenance(),
+        created_at=time.time_ns(),
+        created_by=agent.address,
+    )
+    SqliteHome(database).create(draft)
+    database.close()
+
+
+class _Resumable(Step):
+    resumable = True
+
+
+def _await_marks(marks: Path, count: int) -> int:
+    """The time of the so-many-th mark."""
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while True:
+        lines = marks.read_text(encoding="utf-8").split() if marks.exists() else []
+        if len(lines) >= count:
+            return int(lines[count - 1])
+        if time.monotonic() > deadline:
+            raise SystemExit("the step did not begin")
+        time.sleep(0.002)
+
+
+def _timed(command: list[str]) -> float:
+    began = time.perf_counter()
+    subprocess.run(command, check=True)
+    return time.perf_counter() - began
