@@ -55,6 +55,20 @@ REQUESTS = [
         "/ob/scale_out",
         {"agentInfo": TARGET, "zone": "zone2", "obConfigs": {"rpc_port": "2882"}, "targetAgentPassword": "hush"},
     ),
+    (["scale-in", "127.0.0.1:2887"], "/ob/scale_in", {"agent_info": TARGET, "force_kill": False}),
+    (["scale-in", "127.0.0.1:2887", "--force-kill"], "/ob/scale_in", {"agent_info": TARGET, "force_kill": True}),
+    (["start", "--all"], "/ob/start", {"scope": {"type": "GLOBAL", "target": []}}),
+    (
+        ["start", "--zone", "zone2", "--force-pass", "2213070643302886101"],
+        "/ob/start",
+        {"scope": {"type": "ZONE", "target": ["zone2"]}, "forcePassDag": {"id": ["2213070643302886101"]}},
+    ),
+    (
+        ["stop", "--server", "127.0.0.1:2887", "--force"],
+        "/ob/stop",
+        {"scope": {"type": "SERVER", "target": ["127.0.0.1:2887"]}, "force": True, "terminate": False},
+    ),
+    (["stop", "--all", "--terminate"], "/ob/stop", {"scope": {"type": "GLOBAL", "target": []}, "force": False, "terminate": True}),
 ]
 
 
@@ -107,6 +121,8 @@ def test_status_shows_members_databases_and_who_does_not_answer() -> None:
         (["config", "cluster", "--id", "0", "--name", "x"], Exit.USAGE),
         (["config", "observer", "a=b", "--zone", "z", "--server", "127.0.0.1:1"], Exit.USAGE),
         (["join", "--zone", "z", "--password-file", "/nowhere"], Exit.REFUSED),
+        (["start"], Exit.USAGE),
+        (["stop", "--all", "--zone", "z"], Exit.USAGE),
     ],
 )
 def test_what_is_wrong_with_the_command_line_is_found_before_anything_is_sent(args: list[str], code: Exit) -> None:

@@ -143,6 +143,75 @@ def scale_in(session: Session, old_agent: str, *, force_kill: bool, dry_run: boo
         submitted(session, client, f"{API}/ob/scale_in", body, dry_run=dry_run, wait=wait)
 
 
+@cluster.command("delete-zone")
+@click.argument("zone")
+@dry_run_option
+@wait_option
+@client_command
+def delete_zone(session: Session, zone: str, *, dry_run: bool, wait: bool) -> None:
+    """Take a zone with all its databases and agents out of the cluster."""
+    with session.client() as client:
+        submitted(session, client, f"{API}/zone/{zone}", None, dry_run=dry_run, wait=wait, method="DELETE")
+
+
+def _scope_options(command: Any) -> Any:
+    """What is meant: everything, zones, or single servers."""
+    for option in (
+        click.option("--force-pass", "force_pass", multiple=True, metavar="DAG", help="Let go what this earlier start or stop holds."),
+        click.option("--all", "everything", is_flag=True, help="Every server of the cluster."),
+        click.option("--server", "servers", multiple=True, metavar="HOST:PORT", help="The server of this agent; may be repeated."),
+        click.option("--zone", "zones", multiple=True, help="Every server of this zone; may be repeated."),
+    ):
+        command = option(command)
+    return command
+
+
+@cluster.command()
+@_scope_options
+@dry_run_option
+@wait_option
+@client_command
+def start(
+    session: Session,
+    *,
+    zones: Sequence[str],
+    servers: Sequence[str],
+    everything: bool,
+    force_pass: Sequence[str],
+    dry_run: bool,
+    wait: bool,
+) -> None:
+    """Start databases of the cluster."""
+    body = _scope(zones, servers, everything, force_pass)
+    with session.client() as client:
+        submitted(session, client, f"{API}/ob/start", body, dry_run=dry_run, wait=wait)
+
+
+@cluster.command()
+@_scope_options
+@click.option("--force", is_flag=True, help="End the databases at once.")
+@click.option("--terminate", is_flag=True, help="End the databases at once, after a checkpoint of the primary.")
+@dry_run_option
+@wait_option
+@client_command
+def stop(
+    session: Session,
+    *,
+    zones: Sequence[str],
+    servers: Sequence[str],
+    everything: bool,
+    force_pass: Sequence[str],
+    force: bool,
+    terminate: bool,
+    dry_run: bool,
+    wait: bool,
+) -> None:
+    """Stop databases of the cluster; gracefully, where nothing else is said."""
+    body = _scope(zones, servers, everything, force_pass) | {"force": force, "terminate": terminate}
+    with session.client() as client:
+        submitted(session, client, f"{API}/ob/stop", body, dry_run=dry_run, wait=wait)
+
+
 @cluster.command()
 @client_command
 def status(session: Session) -> None:
@@ -185,6 +254,15 @@ def _print_cluster(seen: dict[str, Any], statuses: dict[str, Any]) -> None:
         sql_port = str(server.get("sql_port", ""))
         table.add_row(where, agent["identity"], agent["zone"], database, sql_port, role, str(server.get("status", "")), agent["version"])
     out.print(table)
+
+
+def _scope(zones: Sequence[str], servers: Sequence[str], everything: bool, force_pass: Sequence[str]) -> dict[str, Any]:
+    if [bool(zones), bool(servers), everything].count(True) != 1:
+        raise click.UsageError("say what is meant: --all, --zone or --server")
+    kind = "ZONE" if zones else "SERVER" if servers else "GLOBAL"
+    target = [str(address_of(each)) for each in servers] if servers else list(zones)
+    body: dict[str, Any] = {"scope": {"type": kind, "target": target}}
+    return body | {"forcePassDag": {"id": list(force_pass)}} if force_pass else body
 
 
 def _agent(address: Address) -> dict[str, Any]:

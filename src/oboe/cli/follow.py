@@ -28,13 +28,22 @@ def require_oboe(client: AgentClient) -> None:
         )
 
 
-def submitted(session: Session, client: AgentClient, path: str, body: Mapping[str, Any], *, dry_run: bool, wait: bool) -> None:
+def submitted(
+    session: Session,
+    client: AgentClient,
+    path: str,
+    body: Mapping[str, Any] | None,
+    *,
+    dry_run: bool,
+    wait: bool,
+    method: str = "POST",
+) -> None:
     """Ask for an operation that makes a dag; then follow it, name it, or show what it would do."""
     if dry_run:
         require_oboe(client)
-        show_preview(session, client.post(path, body, dry_run="true").data)
+        show_preview(session, client.request(method, path, query={"dry_run": "true"}, body=body).data)
         return
-    made = client.post(path, body).data
+    made = client.request(method, path, body=body).data
     if made is None:
         print_json(None) if session.as_json else click.echo("nothing to do")
     elif wait:
