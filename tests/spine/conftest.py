@@ -58,10 +58,15 @@ class _Shared:
             self.end()
         if self._world is None:
             self._count += 1
-            self._world = World(self._root / f"cluster{self._count}", self._store_port)
-            master, follower = self._world.host(), self._world.host()
-            self._world.gather(master, follower)
-            self._world.good(self._world.over(master, self._world.init(master)))
+            world = World(self._root / f"cluster{self._count}", self._store_port)
+            try:
+                master, follower = world.host(), world.host()
+                world.gather(master, follower)
+                world.good(world.over(master, world.init(master)))
+            except BaseException:
+                world.end()
+                raise
+            self._world = world
         return self._world
 
     def end(self) -> None:
@@ -111,5 +116,7 @@ def pair(_shared_pair: list[World], tmp_path_factory: pytest.TempPathFactory, st
 
 def _free(world: World) -> bool:
     told = [host.public("/api/v1/status") for host in world.hosts]
+    if not all(told):
+        return False
     identities = [one["agent"]["identity"] for one in told]
     return identities == ["MASTER", "FOLLOWER"] and not any(one["underMaintenance"] for one in told)

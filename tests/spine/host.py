@@ -19,7 +19,7 @@ from pymysql.connections import Connection
 from oboe import daemon
 from oboe.config import Settings
 from oboe.database.fake import FakeDriver
-from oboe.database.port import Instance
+from oboe.database.port import Driver, Instance
 from oboe.database.seekdb.connecting import by_tcp
 from oboe.domain.values import Address
 from oboe.engine.limits import Limits
@@ -39,9 +39,10 @@ class Store:
 
     port: int
     name: str
+    password: str = ""
 
     def connect(self, database: str = "") -> Connection[Any]:
-        return by_tcp("127.0.0.1", self.port, user="root", password=Secret(""), timeout=5.0, database=database)
+        return by_tcp("127.0.0.1", self.port, user="root", password=Secret(self.password), timeout=5.0, database=database)
 
     def answer(self, ip: str, port: int, user: str, password: Secret, database: str) -> Connection[Any]:
         return self.connect(self.name if database == _STORE else database)
@@ -92,7 +93,15 @@ class Host:
     """``start`` before anything else. One ``apart`` has a process of its own, which can be killed."""
 
     def __init__(
-        self, name: str, root: Path, ports: Sequence[int], store: Store, *, apart: bool = False, limits: Limits | None = None
+        self,
+        name: str,
+        root: Path,
+        ports: Sequence[int],
+        store: Store,
+        *,
+        apart: bool = False,
+        limits: Limits | None = None,
+        driver: Driver | None = None,
     ) -> None:
         self.name = name
         self.home = root / name
@@ -103,6 +112,7 @@ class Host:
         self.shared, self.own = root / "fake", root / f"fake-{name}"
         self.troubles = FakeDriver(self.own)
         self._limits = limits or Limits()
+        self._driver = driver
         self._agent: daemon.Agent | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -129,7 +139,7 @@ class Host:
                 home=self.home,
                 address=self.address,
                 rpc_port=self.rpc_port,
-                driver=HostDriver(self.shared, self.own, self.store),
+                driver=self._driver or HostDriver(self.shared, self.own, self.store),
                 settings=Settings.of({}, source="test"),
             )
         self._agent.start()
@@ -183,5 +193,5 @@ def eventually(fact: Callable[[], Any], seconds: float = WAIT) -> Any:
     deadline, pause = time.monotonic() + seconds, threading.Event()
     while not (found := fact()):
         assert time.monotonic() < deadline, f"never came true: {fact}, last {found!r}"
-        pause.wait(0.02)
+        pause.wait(0.04)
     return found

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 from oboe.engine.limits import Limits
-from oboe.playbooks.cluster.scale_out import WaitStart
 from tests.spine.host import Host, eventually
 from tests.spine.world import World, lines
 
@@ -39,7 +39,7 @@ def test_a_joining_agent_that_is_killed_while_it_starts_its_database_goes_on_whe
 
 def test_a_maintainer_that_is_killed_while_it_waits_for_the_start_goes_on_when_it_is_back(make_world: Callable[..., World]) -> None:
     world = make_world()
-    master, follower = _cluster(world, apart=(True, False))
+    master, _ = _cluster(world, apart=(True, False))
     joiner = world.host()
     joiner.troubles.hold("start")
     dag = world.at(master, world.scale_out(master, joiner), "Wait remote start finish")
@@ -72,18 +72,15 @@ def test_a_master_that_is_killed_in_its_init_goes_on_when_it_is_back(make_world:
     world = make_world()
     master, follower = world.host(apart=True), world.host()
     world.gather(master, follower)
-    for host, call, node in (
-        (follower, "deploy", "Create observer workdir"),
-        (master, "start", "Start observer"),
-        (follower, "start", "Cluster boostrap"),
-        (master, "create_store_user", "Migrate table"),
-    ):
-        host.troubles.hold(call)
-        dag = world.at(master, world.init(master) if call == "deploy" else dag, node)
+    for host in world.hosts:
+        host.troubles.hold("start")
+    dag = world.init(master)
+    for host, node in ((master, "Start observer"), (follower, "Cluster boostrap")):
+        world.at(master, dag, node)
         master.kill()
         master.begin()
         world.at(master, dag, node)
-        host.troubles.release(call)
+        host.troubles.release("start")
     world.good(world.over(master, dag))
     assert world.whole()
     assert [host.identity for host in world.hosts] == ["CLUSTER AGENT"] * 2
@@ -91,14 +88,14 @@ def test_a_master_that_is_killed_in_its_init_goes_on_when_it_is_back(make_world:
 
 def test_a_database_that_is_down_in_the_middle_of_a_scale_out_is_waited_for(make_world: Callable[..., World]) -> None:
     world = make_world(limits=QUICK)
-    master, follower = _cluster(world)
+    master, _ = _cluster(world)
     joiner = world.host()
     joiner.troubles.hold("start")
     dag = world.at(master, world.scale_out(master, joiner), "Wait remote start finish")
     master.database(running=False)
     joiner.troubles.release("start")
     eventually(lambda: not master.public("/oboe/v1/ready")["ready"])
-    assert "cluster" in str(master.public("/oboe/v1/ready")["waits_for"])
+    assert "not running" in str(master.public("/oboe/v1/ready")["waits_for"])
     master.database(running=True)
     dag = world.over(master, dag)
     if dag.state == "FAILED":
@@ -110,7 +107,7 @@ def test_a_database_that_is_down_in_the_middle_of_a_scale_out_is_waited_for(make
 
 def test_an_agent_comes_up_without_its_database_says_so_and_recovers(make_world: Callable[..., World]) -> None:
     world = make_world(limits=QUICK)
-    master, follower = _cluster(world)
+    master, _ = _cluster(world)
     master.database(running=False)
     master.end()
     master.begin()
@@ -144,8 +141,6 @@ def test_an_agent_whose_password_is_wrong_comes_up_says_so_and_recovers(make_wor
 
 def _users(host: Host, user: str, password: str) -> str:
     """Change a password behind everybody's back; the one that it had."""
-    import json
-
     file = host.base / "database.json"
     known = json.loads(file.read_text())
     before = known["users"][user]

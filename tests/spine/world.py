@@ -13,6 +13,7 @@ from demo.world import free_ports
 from oboe.cli.client import API, AgentClient
 from oboe.cli.dags import FAILED, SUCCEED, DagShown, read_dag
 from oboe.config import Settings
+from oboe.database.port import Driver
 from oboe.engine.limits import Limits
 from oboe.kit.secret import Secret
 from tests.spine.host import Host, Store, eventually
@@ -26,9 +27,10 @@ _TWIN = re.compile(r"genericID:(\d+)")
 class World:
     """Hosts that may become one cluster."""
 
-    def __init__(self, root: Path, store_port: int, *, limits: Limits | None = None) -> None:
+    def __init__(self, root: Path, store_port: int, *, limits: Limits | None = None, driver: Driver | None = None) -> None:
         self.root = root
         self.store = Store(store_port, f"oboe_{secrets.token_hex(6)}")
+        self._driver = driver
         self.hosts: list[Host] = []
         self._limits = limits
         self._count = 0
@@ -37,16 +39,19 @@ class World:
     def host(self, *, apart: bool = False) -> Host:
         """One more, running."""
         self._count += 1
-        host = Host(f"agent{self._count}", self.root, free_ports(2), self.store, apart=apart, limits=self._limits)
+        host = Host(f"agent{self._count}", self.root, free_ports(2), self.store, apart=apart, limits=self._limits, driver=self._driver)
         self.hosts.append(host)
         return host.begin()
 
     def end(self) -> None:
         for client in self._clients.values():
             client.close()
+        self.end_hosts()
+        self.store.run(f"DROP DATABASE IF EXISTS {self.store.name}")
+
+    def end_hosts(self) -> None:
         with ThreadPoolExecutor() as pool:
             list(pool.map(Host.end, self.hosts))
-        self.store.run(f"DROP DATABASE IF EXISTS {self.store.name}")
 
     # Asking
 
