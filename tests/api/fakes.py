@@ -62,7 +62,9 @@ class FakeLife:
         self._control = control
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        def asked(*args: Any, caller: Caller, dry_run: bool = False, **named: Any) -> Any:
+        def asked(*args: Any, caller: Caller | None = None, dry_run: bool = False, **named: Any) -> Any:
+            if name in ("start", "stop") and args[0].upper() not in ("GLOBAL", "ZONE", "SERVER"):
+                raise Refused("scope.invalid", f"{args[0]!r} is no scope")
             return self._control._make(name, *args, *named.values(), dry_run=dry_run)
 
         return asked

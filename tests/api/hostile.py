@@ -226,6 +226,8 @@ def valid(kind: Any) -> Any:
 
 def _valid(info: Any) -> Any:
     match info:
+        case inspect.Metadata(type=kind, extra_json_schema=extra):
+            return extra["enum"][0] if extra and "enum" in extra else _valid(kind)
         case inspect.StructType(fields=fields):
             return {field.encode_name: _valid(field.type) for field in fields if field.required}
         case inspect.UnionType(types=types):
@@ -256,6 +258,8 @@ _WRONG_VALUES: tuple[Any, ...] = (None, True, 7, -1.5, 10**40, "text", [[]], [1]
 
 def paths_of(info: Any, at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Every member of a body, those of its members included."""
+    if isinstance(info, inspect.Metadata):
+        info = info.type
     if isinstance(info, inspect.UnionType):
         for each in info.types:
             yield from paths_of(each, at)
@@ -293,9 +297,15 @@ def _put(body: Any, path: tuple[str, ...], value: Any) -> bool:
     return True
 
 
+def _secret(kind: Any, value: Any) -> Any:
+    if not isinstance(value, str):
+        raise TypeError
+    return secrecy.Secret(value)
+
+
 def _is(kind: Any, text: bytes) -> bool:
     try:
-        msgspec.json.decode(text, type=kind)
+        msgspec.json.decode(text, type=kind, dec_hook=_secret)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return True

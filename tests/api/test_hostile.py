@@ -139,7 +139,7 @@ def test_ids_that_name_nothing_find_nothing(control: FakeControl, port: int, sho
 
 def test_values_of_the_query_that_are_none_are_one_code(control: FakeControl, port: int) -> None:
     asked = 0
-    for shown in ROUTES:
+    for shown in (each for each in ROUTES if each.target.startswith(obshell.PREFIX)):
         body = json.dumps(valid(shown.route.body)).encode() if shown.route.body else b""
         for name in shown.route.query:
             for value in STRANGE_VALUES.get(name, ()):

@@ -31,15 +31,15 @@ class Join(msgspec.Struct, rename="camel"):
 
     agent_info: AgentAddress
     zone_name: Named
-    master_password: str | None = None
+    master_password: Secret | None = None
 
 
 class NewPassword(msgspec.Struct):
-    password: str
+    password: Secret
 
 
 class Logout(msgspec.Struct):
-    session_id: str
+    session_id: Secret
 
 
 def get_info(call: Call) -> AgentInfo:
@@ -96,7 +96,7 @@ def join(call: Call) -> Any:
     asked = call.bind(Join)
     if not asked.zone_name:
         raise Refused("request.body", "the body names no zone")
-    password = Secret(asked.master_password or "")
+    password = asked.master_password or Secret("")
     return _without_null(
         call, lambda dry: call.control.join(address_of(asked.agent_info), asked.zone_name, password, caller=call.caller, dry_run=dry)
     )
@@ -110,7 +110,7 @@ def remove(call: Call) -> Any:
 
 def set_password(call: Call) -> Any:
     """Set the agent password; every session ends."""
-    call.control.set_agent_password(Secret(call.bind(NewPassword).password))
+    call.control.set_agent_password(call.bind(NewPassword).password)
     return NO_DATA
 
 
@@ -121,7 +121,7 @@ def login(call: Call) -> str:
 
 def logout(call: Call) -> Any:
     """End a session; from inside a session, only that one."""
-    wanted = Secret(call.bind(Logout).session_id)
+    wanted = call.bind(Logout).session_id
     if call.session_id and call.session_id != wanted:
         raise Refused("auth.session_unknown", "this is not the session that asks")
     call.door.sessions.end(wanted)

@@ -57,13 +57,13 @@ class ClusterConfig(msgspec.Struct, rename="camel"):
     cluster_id: Annotated[int, msgspec.Meta(extra_json_schema={"minimum": 0, "maximum": CLUSTER_ID_MAX})] | None = None
     cluster_name: str | None = None
     rs_list: str | None = None
-    root_pwd: str | None = None
+    root_pwd: Secret | None = None
 
 
 class Init(msgspec.Struct):
     import_script: bool | None = None
     create_proxyro_user: bool | None = None
-    proxyro_password: str | None = None
+    proxyro_password: Secret | None = None
 
 
 class ScaleIn(msgspec.Struct):
@@ -75,7 +75,7 @@ class ScaleOut(msgspec.Struct, rename="camel"):
     agent_info: AgentAddress
     zone: Named
     ob_configs: dict[str, Value] | None = None
-    target_agent_password: str | None = None
+    target_agent_password: Secret | None = None
 
 
 def configure_observer(call: Call) -> Any:
@@ -93,7 +93,7 @@ def configure_observer(call: Call) -> Any:
 def configure_cluster(call: Call) -> Any:
     """Set id, name and root password of the cluster to be."""
     asked = call.bind(ClusterConfig)
-    password = _root_password(call, asked.root_pwd or "")
+    password = _root_password(call, asked.root_pwd or Secret(""))
     if (asked.cluster_id or 0) > CLUSTER_ID_MAX:
         raise Refused("cluster.id_invalid", f"cluster id {str(asked.cluster_id)[:20]} is above {CLUSTER_ID_MAX}")
     return call.started(
@@ -109,7 +109,7 @@ def init(call: Call) -> Any:
     return call.started(
         lambda dry: call.control.init(
             create_proxyro_user=bool(asked.create_proxyro_user),
-            proxyro_password=Secret(asked.proxyro_password or ""),
+            proxyro_password=asked.proxyro_password or Secret(""),
             import_script=bool(asked.import_script),
             caller=call.caller,
             dry_run=dry,
@@ -123,7 +123,7 @@ def scale_out(call: Call) -> Any:
     agent = address_of(asked.agent_info)
     if not asked.zone:
         raise Refused("request.body", "the body names no zone")
-    settings, password = _texts(asked.ob_configs or {}), Secret(asked.target_agent_password or "")
+    settings, password = _texts(asked.ob_configs or {}), asked.target_agent_password or Secret("")
     return call.started(
         lambda dry: call.control.scale_out(agent, asked.zone, settings, agent_password=password, caller=call.caller, dry_run=dry),
         null_on_error=True,
@@ -186,12 +186,12 @@ def _texts(settings: Mapping[str, Value]) -> dict[str, str]:
     return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in settings.items()}
 
 
-def _root_password(call: Call, text: str) -> Secret:
+def _root_password(call: Call, given: Secret) -> Secret:
     """Older clients encrypt it for this agent; what cannot be opened is the password itself."""
     try:
-        opened = Secret(secrecy.open_text(call.door.private_key(), text).decode())
+        opened = Secret(secrecy.open_text(call.door.private_key(), given.reveal()).decode())
     except (Refused, UnicodeDecodeError):
-        return Secret(text)
+        return given
     if call.forwarded_by is not None:
         raise Refused("cluster.password_encrypted", "the password is encrypted for another agent", hint="send it to the MASTER")
     return opened

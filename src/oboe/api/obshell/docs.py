@@ -98,7 +98,7 @@ def _shape(document: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
 
 def _resolved(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
     name = str(schema.get("$ref", "")).rpartition("/")[2]
-    return document["components"]["schemas"][name] if name else schema  # type: ignore[no-any-return]
+    return document["components"]["schemas"][name] if name else schema
 
 
 def _schemes(document: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 
 from oboe.api.obshell import ids
-from oboe.api.obshell.objects import DagObject
+from oboe.api.obshell.objects import DagObject, TaskId
 from oboe.api.obshell.route import Call, Route
 from oboe.api.shared.envelope import NO_DATA
 from oboe.control.views import Ref
@@ -33,7 +33,7 @@ class LifeScope(msgspec.Struct):
 class ForcePass(msgspec.Struct):
     """Main dags whose parts may still hold agents."""
 
-    id: list[str] | None = None
+    id: list[TaskId] | None = None
 
 
 class Start(msgspec.Struct, rename="camel"):
@@ -93,7 +93,7 @@ def stop_zone(call: Call) -> Any:
 
 def check_zone_stop(call: Call) -> Any:
     """Whether the zone may be stopped."""
-    call.bind(StopZone)
+    _refs(call.bind(StopZone).force_pass_dag)
     call.control.life.check_zone_stop(call.path_values["zone_name"])
     return NO_DATA
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 
 __all__ = [
+    "TASK_ID",
     "AgentAddress",
     "AgentInfo",
     "AgentStatus",
@@ -28,11 +29,17 @@ __all__ = [
     "PublicKey",
     "ServerStats",
     "SubTaskObject",
+    "TaskId",
 ]
 
 
 Ip = Annotated[str, msgspec.Meta(extra_json_schema={"anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]})]
 Port = Annotated[int, msgspec.Meta(extra_json_schema={"minimum": 1, "maximum": 65535})]
+_PORT = "(0[1-9][0-9]{3}|[1-5][0-9]{4})"
+_NUMBER = "[1-9][0-9]{0,14}"
+TASK_ID = f"^(1{_NUMBER}|2[0-3][0-9]{{9}}{_PORT}{_NUMBER}|3[0-2][0-9]{{38}}{_PORT}{_NUMBER})$"
+"""Ids that are given out (`oboe.api.obshell.ids`), a little narrower than what is read."""
+TaskId = Annotated[str, msgspec.Meta(extra_json_schema={"pattern": TASK_ID})]
 Named = Annotated[str, msgspec.Meta(extra_json_schema={"minLength": 1})]
 """These only describe: a handler refuses what they forbid, with a code of its own."""
 

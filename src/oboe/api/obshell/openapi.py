@@ -15,8 +15,9 @@ import msgspec
 from oboe import __version__
 from oboe.api.obshell.auth import AGENT_HEADER, ROOT_HEADER
 from oboe.api.obshell.errors import TABLE, UNEXPECTED
-from oboe.api.obshell.objects import PreviewObject
+from oboe.api.obshell.objects import TASK_ID, PreviewObject
 from oboe.api.obshell.route import FALSE, TEXT_CHARACTERS_MAX, TRUE, Route, Routes
+from oboe.kit.secret import Secret
 
 __all__ = ["describe", "document"]
 
@@ -29,9 +30,6 @@ _STATUSES = {
     503: "Too many requests are under way.",
 }
 _PUBLIC_STATUSES = (400, 404, 500, 503)
-_PORT = "(0[1-9][0-9]{3}|[1-5][0-9]{4})"
-_NUMBER = "[1-9][0-9]{0,14}"
-_TASK_ID = f"^(1{_NUMBER}|2[0-3][0-9]{{9}}{_PORT}{_NUMBER}|3[0-2][0-9]{{38}}{_PORT}{_NUMBER})$"
 _NO_CONTROL = r"^[^\u0000-\u001f\u007f]*$"
 _QUERY: dict[str, dict[str, Any]] = {
     "limit": {"type": "integer", "minimum": 1, "maximum": 1000},
@@ -58,7 +56,7 @@ def document(*tables: Routes) -> dict[str, Any]:
     kinds: list[Any] = [PreviewObject]
     for _, route in routes:
         kinds += [kind for kind in (route.body, _item(route.answers)) if kind is not None]
-    schemas, components = msgspec.json.schema_components(kinds, ref_template=_TEMPLATE)
+    schemas, components = msgspec.json.schema_components(kinds, ref_template=_TEMPLATE, schema_hook=_secret)
     known = {str(kind): schema for kind, schema in zip(kinds, schemas, strict=True)}
     for kind in {str(route.body) for _, route in routes if route.body is not None}:
         _limit_texts(known[kind], components, set())
@@ -157,6 +155,12 @@ def _item(kind: Any) -> Any:
     return next((each for each in arguments if each is not type(None)), kind) if type(None) in arguments else kind
 
 
+def _secret(kind: type[Any]) -> dict[str, Any]:
+    if kind is not Secret:
+        raise NotImplementedError
+    return {"type": "string", "format": "password"}
+
+
 def _limit_texts(schema: Any, components: dict[str, Any], seen: set[str]) -> None:
     """No text of a body is long or has control characters (`Call.bind`)."""
     for each in _schemas_in(schema):
@@ -184,7 +188,7 @@ def _schemas_in(value: Any) -> Iterator[dict[str, Any]]:
 def _path_value(route: Route, name: str) -> dict[str, Any]:
     """Ids of tasks have a form; names are free."""
     is_task = name == "id" and any(word in route.path for word in ("/dag/", "/dags/", "/node/", "/sub_task/"))
-    schema = {"type": "string", "pattern": _TASK_ID} if is_task else {"type": "string", "minLength": 1}
+    schema = {"type": "string", "pattern": TASK_ID} if is_task else {"type": "string", "minLength": 1}
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 

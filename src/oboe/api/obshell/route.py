@@ -66,10 +66,11 @@ class Call:
 
         `Refused` ``request.body``."""
         try:
-            asked = msgspec.json.decode(self.body or b"{}", type=kind)
+            asked = msgspec.json.decode(self.body or b"{}", type=kind, dec_hook=_secret)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Refused("request.body", f"the body cannot be read: {error}") from None
-        if any(len(text) > TEXT_CHARACTERS_MAX or _CONTROL.search(text) for text in _texts(msgspec.to_builtins(asked))):
+        texts = _texts(msgspec.to_builtins(asked, enc_hook=Secret.reveal))
+        if any(len(text) > TEXT_CHARACTERS_MAX or _CONTROL.search(text) for text in texts):
             raise Refused("request.body", f"a text in the body holds control characters, or more than {TEXT_CHARACTERS_MAX}")
         return asked
 
@@ -95,7 +96,7 @@ class Call:
 
     def details(self) -> bool:
         """``show_details``, else the public pages' ``show_detail``."""
-        return self.flag("show_details", default=self.flag("show_detail", default=True) if "show_details" not in self.query else True)
+        return self.flag("show_details", default=self.flag("show_detail", default=True))
 
     def started(self, make: Callable[[bool], Dag | Preview | None], *, null_on_error: bool = False) -> Any:
         """What a route that creates a dag answers; ``make`` is given whether to run dry.
@@ -177,6 +178,13 @@ class Routes:
         """Whether the path without its last slash is a route."""
         stem = path[:-1]
         return path.endswith("/") and (self.find(method, stem) is not None or (method, stem) in self._stems)
+
+
+def _secret(kind: type[Any], value: Any) -> Any:
+    """Passwords are texts on the wire."""
+    if kind is not Secret or not isinstance(value, str):
+        raise TypeError(f"Expected `str`, got `{type(value).__name__}`")
+    return Secret(value)
 
 
 def _texts(value: Any) -> Iterator[str]:

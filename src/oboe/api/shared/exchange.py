@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["JSON", "Answer", "Request"]
 
@@ -20,8 +20,8 @@ class Request:
     path: str
     """Decoded, without the query."""
     query: str
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
     source: str
     """The client's IP address; empty when unknown."""
     received_at: float
@@ -35,7 +35,7 @@ class Answer:
     """What goes out. ``guessing`` marks a failed attempt to authenticate: such answers are slowed down."""
 
     status: int
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)
     content_type: str = JSON
     headers: tuple[tuple[str, str], ...] = ()
     guessing: bool = False
