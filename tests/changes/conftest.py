@@ -33,9 +33,10 @@ class Place:
     agent: Agent
     gates: Path
 
-    def start(self, playbook: str, **params: Any) -> Dag:
+    def start(self, playbook: str, *, not_before: int = 0, **params: Any) -> Dag:
         book = self.agent.registry.playbook(playbook)
-        return self.agent.starter.start(playbook, book.params(gates=str(self.gates), **params), caller=Caller("test"))
+        filled = book.params(gates=str(self.gates), **params)
+        return self.agent.starter.start(playbook, filled, caller=Caller("test"), not_before=not_before)
 
     def open(self, gate: str) -> None:
         (self.gates / gate).touch()

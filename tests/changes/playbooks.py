@@ -7,7 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from oboe.domain.values import HomeKind
+from oboe.domain.model import Maintenance
+from oboe.domain.values import HomeKind, MaintenanceKind
 from oboe.kit import Run, Secret, Sketch, Step, StepFailed, playbook
 
 
@@ -44,6 +45,12 @@ def held(params: TrialParams, sketch: Sketch) -> None:
     """The second gate waits for a person too."""
     sketch.stage("first", Gate, args={"gate": "first"})
     sketch.stage("second", Gate, args={"gate": "second"}, approval=True)
+
+
+@playbook("Locked trial", home=HomeKind.AGENT, params=TrialParams, maintenance=Maintenance(MaintenanceKind.GLOBAL))
+def locked(params: TrialParams, sketch: Sketch) -> None:
+    """One gate, behind the lock on everything."""
+    sketch.stage("only", Gate, args={"gate": "only"})
 
 
 class Flaky(Step):

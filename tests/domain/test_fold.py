@@ -8,7 +8,7 @@ import pytest
 
 from oboe.domain.errors import Refused
 from oboe.domain.events import Cancel, Pass, Pause, Retry, Rollback, Skip
-from oboe.domain.fold import allowed_operators, executor, holds_lock, next_timer, node_state, stage
+from oboe.domain.fold import allowed_operators, dag_state, executor, holds_lock, next_timer, node_state, stage
 from oboe.domain.model import Flags, Home
 from oboe.domain.values import HomeKind, State
 
@@ -52,6 +52,27 @@ def test_a_step_that_releases_on_failure_gives_the_lock_away_until_somebody_asks
     hand = Hand(chain(node(flags=Flags(release_on_failure=True)))).wake().end(0, ok=False)
     assert not holds_lock(hand.dag)
     assert holds_lock(hand(Retry()).dag)
+
+
+def test_a_dag_with_a_time_to_start_takes_the_lock_when_it_begins() -> None:
+    hand = Hand(replace(chain(node(), node(0)), not_before=40)).wake()
+    held = [holds_lock(hand.dag)]
+    hand.now = 40
+    hand.wake()
+    held.append(holds_lock(hand.dag))
+    hand.end_all()
+    held.append(holds_lock(hand.dag))
+    assert held == [False, True, False]
+
+
+def test_a_dag_that_was_cancelled_before_its_start_holds_no_lock_and_begins_later_when_it_is_retried() -> None:
+    hand = Hand(replace(chain(node()), not_before=40)).wake()
+    hand(Cancel()).wake()
+    assert (dag_state(hand.dag), holds_lock(hand.dag)) == (State.FAILED, False)
+    hand(Retry()).wake()
+    assert (dag_state(hand.dag), holds_lock(hand.dag)) == (State.READY, False)
+    hand.now = 41
+    assert holds_lock(hand.wake().dag)
 
 
 def test_a_node_folds_its_sub_tasks() -> None:

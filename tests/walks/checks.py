@@ -455,6 +455,8 @@ class Checker:
     def _lock(dag: Dag, state: State) -> bool:
         if dag.maintenance.kind is MaintenanceKind.NONE or state is State.SUCCEEDED:
             return False
+        if dag.not_before > 0 and max(s.attempt for s in dag.sub_tasks) == 0:
+            return False
         broken = [dag.plan.nodes[dag.plan.node_of[i]] for i, s in enumerate(dag.sub_tasks) if s.broken]
         return not (state is State.FAILED and broken and all(node.flags.release_on_failure for node in broken))
 

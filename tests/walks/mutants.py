@@ -351,6 +351,8 @@ MUTANTS = (
         "    if state is State.SUCCEEDED:\n        return False\n    if state is not",
         "    if state is not",
     ),
+    Mutant("fold", "a dag that is to start later holds the lock already", "if dag.not_before and not begun(dag):", "if False:"),
+    Mutant("fold", "a dag that was to start later never takes the lock", "if dag.not_before and not begun(dag):", "if dag.not_before:"),
     Mutant("fold", "every failure releases the lock", "return not broken or not all(", "return not all("),
     Mutant(
         "fold",

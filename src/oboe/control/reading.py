@@ -17,6 +17,7 @@ from oboe.control.gathering import Gathered
 from oboe.control.views import DagView, Ref
 from oboe.domain import fold
 from oboe.domain.errors import OboeError, Refused, TryAgain, Unreachable
+from oboe.domain.holds import held_back
 from oboe.domain.model import Dag
 from oboe.domain.values import Address, HomeKind, Identity, MaintenanceKind
 from oboe.engine.ports import DagStore, Page
@@ -272,7 +273,9 @@ class Reading:
     def _view(home: DagStore, found: tuple[Dag, int], details: bool, *, alone: bool = False) -> DagView:
         """With its log records if ``details``; ``alone``: those of the sub-task that was asked for are enough."""
         dag, index = found
-        return DagView(dag, tuple(home.logs(dag, [index] if alone else None)) if details else None, index)
+        waits = dag.not_before and dag.maintenance.kind is not MaintenanceKind.NONE and held_back(dag)
+        logs = tuple(home.logs(dag, [index] if alone else None)) if details else None
+        return DagView(dag, logs, index, start_waits_for=home.lock_in_the_way(dag) if waits else "")
 
 
 def _unfinished(dag: Dag) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from oboe.control.port import Caller
@@ -33,10 +34,12 @@ class Starter:
         self._seal = seal
         self._submit = submit
 
-    def start(self, playbook: str, params: Any, *, caller: Caller, key: str = "", leader: Leader | None = None) -> Dag:
-        """The dag as just created: READY. `Refused` ``plan.*``, ``maintenance.held``."""
+    def start(self, playbook: str, params: Any, *, caller: Caller, key: str = "", leader: Leader | None = None, not_before: int = 0) -> Dag:
+        """The dag as just created: READY. `Refused` ``plan.*``, ``maintenance.held``.
+
+        One with ``not_before`` (nanoseconds) takes its maintenance lock when it begins, and waits for it then."""
         draft = self.draft(playbook, params, caller=caller, key=key, leader=leader)
-        return self._submit(draft)
+        return self._submit(replace(draft, not_before=not_before) if not_before else draft)
 
     def draft(self, playbook: str, params: Any, *, caller: Caller, key: str = "", leader: Leader | None = None) -> Draft:
         book = self._registry.playbook(playbook)

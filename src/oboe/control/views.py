@@ -33,6 +33,8 @@ class DagView:
     index: int = 0
     stale_seconds: float = 0.0
     """Greater than 0: read from a copy, because the home cannot be reached."""
+    start_waits_for: str = ""
+    """Its time to start may have come, and somebody else holds its maintenance lock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

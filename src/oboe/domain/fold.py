@@ -14,6 +14,7 @@ from oboe.domain.values import Address, HomeKind, MaintenanceKind, Operator, Sta
 
 __all__ = [
     "allowed_operators",
+    "begun",
     "dag_state",
     "executor",
     "holds_lock",
@@ -31,16 +32,25 @@ def settled(dag: Dag) -> bool:
 
 
 def holds_lock(dag: Dag) -> bool:
-    """Whether its maintenance lock is held: until it settles, but not while FAILED by steps that all release on failure."""
+    """Whether its maintenance lock is held: until it settles, but not while FAILED by steps that all release on failure.
+
+    One that is not to start before a time takes it when its first sub-task is readied."""
     if dag.maintenance.kind is MaintenanceKind.NONE:
         return False
     state = dag_state(dag)
     if state is State.SUCCEEDED:
         return False
+    if dag.not_before and not begun(dag):
+        return False
     if state is not State.FAILED:
         return True
     broken = {dag.plan.node_of[index] for index, sub_task in enumerate(dag.sub_tasks) if sub_task.broken}
     return not broken or not all(dag.plan.nodes[node].flags.release_on_failure for node in broken)
+
+
+def begun(dag: Dag) -> bool:
+    """Something of it was ever readied."""
+    return any(sub_task.attempt for sub_task in dag.sub_tasks)
 
 
 def stage(dag: Dag) -> int:

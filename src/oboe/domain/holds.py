@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from oboe.domain.fold import begun
 from oboe.domain.model import Dag
 from oboe.domain.state import dag_state, halted, turn
 from oboe.domain.tally import tally_of, timer_of
@@ -54,7 +55,7 @@ def held_back(dag: Dag) -> bool:
     """It is READY, and not to be picked up yet: a person paused it, or its time has not come. Outside it shows as RUNNING."""
     if dag_state(dag) is not State.READY or dag.cancelled:
         return False
-    return dag.paused is not None or (dag.not_before > 0 and not dag.asks)
+    return dag.paused is not None or (dag.not_before > 0 and not begun(dag))
 
 
 def holds(dag: Dag) -> tuple[Hold, ...]:
@@ -67,7 +68,7 @@ def holds(dag: Dag) -> tuple[Hold, ...]:
         found.append(Hold(kind="pause", until=dag.paused.until, since=dag.paused.at, who=dag.paused.who, why=dag.paused.why))
     if state is State.FAILED:
         return tuple(found)
-    if held_back(dag) and dag.not_before and not dag.asks:
+    if held_back(dag) and dag.not_before and not begun(dag):
         found.append(Hold(kind="start", until=dag.not_before, since=dag.created_at))
     return (*found, *_approvals(dag, state), *_rests(dag))
 

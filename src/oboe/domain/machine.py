@@ -14,8 +14,8 @@ Invariants, asserted at every step of the random walks (``tests/walks``), each d
 5.  A report applied twice equals once.
 6.  Open orders are always named again. After a report, a wake at the same instant readies nothing new. A settled dag never changes.
 7.  A halted dag readies only what is marked; a paused one, nothing. Nothing is given up within its grace.
-8.  The lock is held exactly while the dag is not settled and not FAILED by steps that release on failure; a RUNNING dag always has
-    something to wait for: an agent, a time, or a person.
+8.  The lock is held exactly while the dag is not settled and not FAILED by steps that release on failure (one with a time to start:
+    not before it has begun something); a RUNNING dag always has something to wait for: an agent, a time, or a person.
 9.  The version moves by one exactly when the value differs.
 10. *Rolled back* means that everything is undone or skipped, and a skip is never forgotten.
 11. A FAILED dag has a legal operator, if its plan leads on (`oboe.domain.plan`).

@@ -72,6 +72,9 @@ class DagStore(Protocol):
     def under_maintenance(self) -> bool:
         """Whether a GLOBAL lock is held."""
 
+    def lock_in_the_way(self, dag: Dag) -> str:
+        """Who holds the lock that this dag, which has none yet, would take; empty: nobody."""
+
 
 class InboxStore(Protocol):
     """Orders and outcomes of this agent for homes that are kept elsewhere. Durable before each method returns."""

@@ -58,6 +58,8 @@ class Scheduler:
         self._resume_at = 0.0
         self._net_at = 0.0
         self._aside: dict[str, str] = {}
+        self._held: set[str] = set()
+        """Dags whose time to start has come, and that wait for a maintenance lock; every lock that is released wakes them."""
         self._trouble = ""
         self._closing = False
         self._turning = threading.Lock()
@@ -371,8 +373,10 @@ class Scheduler:
         for effect in case.effects:
             if isinstance(effect, events.Timer):
                 self._live.wake_at(case.key, effect.at)
-        if case.wake and keep:
+        if case.wake and keep and not case.held:
             self._live.time_again(case.key)
+        if self._held:
+            self._nudge_held(case)
         for report, heard in case.told:
             if heard is not None:
                 _answer(heard, case.verdict(report))
@@ -386,8 +390,22 @@ class Scheduler:
                 _answer(asked.granted, after)
         self._hands.carry_out(case)
 
+    def _nudge_held(self, case: Case) -> None:
+        """A lock may have become free: who waits for one looks again."""
+        assert case.before is not None
+        assert case.after is not None
+        if case.after.key in self._held and (fold.begun(case.after) or fold.settled(case.after)):
+            self._held.discard(case.key)
+        if fold.holds_lock(case.before) and not fold.holds_lock(case.after):
+            for key in self._held:
+                self._queue.put(Woken(key))
+
     def _lost_lock(self, case: Case, refusal: Refused) -> None:
-        """A request would have needed a maintenance lock that another dag holds: it is refused, the rest goes on."""
+        """A start, or a request, would have needed a maintenance lock that another dag holds: the start waits, the request is refused."""
+        if case.before is not None and case.before.not_before and not fold.begun(case.before) and not case.held:
+            case.held = True
+            self._held.add(case.key)
+            return
         for asked in case.asked:
             _fail(asked, refusal)
         case.asked = []

@@ -65,6 +65,7 @@ class Case:
         "born",
         "buried",
         "effects",
+        "held",
         "items",
         "key",
         "lines",
@@ -81,6 +82,8 @@ class Case:
         self.told: list[tuple[Report, Future[Verdict] | None]] = []
         self.asked: list[Asked] = []
         self.wake = False
+        self.held = False
+        """Its time to start has come, and another dag holds its maintenance lock: it is not woken in this turn."""
         self.born: Dag | None = None
         self.before: Dag | None = None
         self.after: Dag | None = None
@@ -121,7 +124,7 @@ class Case:
         dag = self.before
         assert dag is not None
         happened: list[events.Event] = [_event_of(report) for report, _ in self.told]
-        if self.wake:
+        if self.wake and not self.held:
             happened.append(_WAKE)
         if happened:
             dag, effects = advance(dag, happened, now=now, here=here, epoch=epoch)
@@ -137,7 +140,7 @@ class Case:
             else:
                 granted = True
                 self.effects.extend(effects)
-        if granted:
+        if granted and not self.held:
             dag, effects = advance(dag, (_WAKE,), now=now, here=here, epoch=epoch)
             self.effects.extend(effects)
         self.after = dag

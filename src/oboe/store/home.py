@@ -217,6 +217,12 @@ class SqlHome:
     def under_maintenance(self) -> bool:
         return bool(self._database.read(lambda session: session.rows(statements.HAS_LOCK, (GLOBAL_SCOPE,)))[0][0])
 
+    def lock_in_the_way(self, dag: Dag) -> str:
+        """Who holds the lock that this dag, which has none yet, would take; empty: nobody."""
+        held = self._database.read(lambda session: _locks(session, statements.HELD_LOCKS))
+        lock = conflict(lock_of(dag, 0), held)
+        return "" if lock is None else MaintenanceHeld(lock).message
+
     # Forgetting
 
     def forget(self, older_than: int, keep_count: int | None = None, *, batch: int = 500) -> list[str]:
@@ -276,11 +282,8 @@ def _run_listed(session: Session, statement: str, keys: Sequence[Any]) -> None:
         session.run(*listed(statement, portion))
 
 
-def _locks(session: Session) -> list[HeldLock]:
-    return [
-        HeldLock(scope, key, MaintenanceKind(kind), name, number, at)
-        for scope, key, kind, name, number, at in session.rows(statements.LOCKS)
-    ]
+def _locks(session: Session, statement: str = statements.LOCKS) -> list[HeldLock]:
+    return [HeldLock(scope, key, MaintenanceKind(kind), name, number, at) for scope, key, kind, name, number, at in session.rows(statement)]
 
 
 def _take(session: Session, lock: HeldLock, held: list[HeldLock]) -> None:

@@ -143,6 +143,11 @@ class MemoryHome:
         with self._mutex:
             return GLOBAL_SCOPE in self._locks
 
+    def lock_in_the_way(self, dag: Dag) -> str:
+        with self._mutex:
+            lock = conflict(lock_of(dag, 0), self._locks.values())
+        return "" if lock is None else MaintenanceHeld(lock).message
+
     def forget(self, older_than: int, keep_count: int | None = None, *, batch: int = 500) -> list[str]:
         with self._mutex:
             done = [dag for dag in sorted(self._dags.values(), key=lambda dag: dag.id) if settled(dag)]

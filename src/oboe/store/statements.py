@@ -31,6 +31,7 @@ GUARD = "SELECT dag_id, version FROM dag_state WHERE dag_id IN ({keys}) ORDER BY
 
 # Maintenance locks
 LOCKS = "SELECT scope, dag_key, kind, dag_name, dag_id, taken_at FROM maintenance_lock ORDER BY scope FOR UPDATE"
+HELD_LOCKS = "SELECT scope, dag_key, kind, dag_name, dag_id, taken_at FROM maintenance_lock ORDER BY scope"
 TAKE_LOCK = "INSERT INTO maintenance_lock (scope, dag_key, kind, dag_name, dag_id, taken_at) VALUES (?, ?, ?, ?, ?, ?)"
 RELEASE_LOCKS = "DELETE FROM maintenance_lock WHERE dag_key IN ({keys})"
 HAS_LOCK = "SELECT COUNT(*) FROM maintenance_lock WHERE scope = ?"

@@ -22,10 +22,10 @@ from oboe.api.obshell import ids
 from oboe.api.obshell.names import CANCEL, MAINTENANCE_KINDS, OPERATORS, PASS, RETRY, ROLLBACK, RUN, STATES
 from oboe.api.obshell.objects import AgentAddress, DagObject, LogObject, NodeObject, PreviewEffect, PreviewObject, SubTaskObject
 from oboe.api.shared.envelope import CLUSTER_DIGITS, LOCAL_DIGITS, wire_time
-from oboe.api.shared.words import hold_words
+from oboe.api.shared.words import view_words
 from oboe.control.views import DagView, Preview
 from oboe.domain import fold
-from oboe.domain.holds import held_back, holds
+from oboe.domain.holds import held_back
 from oboe.domain.messages import Level, LogLine
 from oboe.domain.model import Dag, SubTask
 from oboe.domain.records import LogRecord
@@ -51,11 +51,11 @@ def dag_object(view: DagView, *, details: bool) -> DagObject:
         max_stage=len(dag.plan.nodes),
         maintenance_type=MAINTENANCE_KINDS[dag.maintenance.kind],
         maintenance_key=dag.maintenance.key if dag.home.kind is HomeKind.CLUSTER else "",
-        state=STATES[state],
+        state=STATES[State.RUNNING if held_back(dag) else state],
         operator=_dag_operator(dag, state),
         start_time=wire_time(dag.started_at or asked, digits),
         end_time=wire_time(dag.ended_at or asked, digits),
-        additional_data=_dag_additional(dag) if details else None,
+        additional_data=_dag_additional(view) if details else None,
         nodes=nodes,
     )
 
@@ -121,8 +121,9 @@ def _dag_operator(dag: Dag, state: State) -> str:
     return OPERATORS[dag.operator]
 
 
-def _dag_additional(dag: Dag) -> dict[str, Any] | None:
-    told = _told(dag)
+def _dag_additional(view: DagView) -> dict[str, Any] | None:
+    dag = view.dag
+    told = _told(view)
     alone = len(dag.plan.nodes) == 1
     shown = _merged(dag, dag.plan.sub_tasks_of(0)) if alone else _merge(_shown(each) for each in dag.sub_tasks)
     if told:
@@ -130,11 +131,12 @@ def _dag_additional(dag: Dag) -> dict[str, Any] | None:
     return shown
 
 
-def _told(dag: Dag) -> dict[str, Any]:
+def _told(view: DagView) -> dict[str, Any]:
     """What has no word on this wire: why a dag waits, and what was skipped while it rolled back."""
+    dag = view.dag
     told: dict[str, Any] = {}
     if fold.dag_state(dag) is not State.SUCCEEDED:
-        waits = [hold_words(dag, hold) for hold in holds(dag)]
+        waits = view_words(view)
         if dag.recalled_at:
             waits.append("the facts of " + ", ".join(map(str, dag.recalled)))
         if waits:

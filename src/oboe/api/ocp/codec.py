@@ -13,10 +13,9 @@ from typing import Any
 from oboe.api.ocp import ids
 from oboe.api.ocp.envelope import ocp_second, ocp_time, present
 from oboe.api.ocp.names import sub_task_words, task_operation, task_status, task_type
-from oboe.api.shared.words import hold_words
+from oboe.api.shared.words import view_words
 from oboe.control.views import DagView, Landmarks
 from oboe.domain import fold
-from oboe.domain.holds import holds
 from oboe.domain.model import Dag, SubTask
 from oboe.domain.values import SECOND, HomeKind, MaintenanceKind, State
 
@@ -42,7 +41,7 @@ class Codec:
             allowedOperations=allowed_operations(dag) or None,
             createTime=ocp_second(dag.created_at),
             executor=dag.created_by.ip,
-            oboe=_told(dag) or None,
+            oboe=_told(view) or None,
             prohibitRollback=prohibits_rollback(dag),
             subtasks=[self._sub_task(dag, index, edges) for edges, index in self._walk(dag)],
             taskDefinitionId=-1,
@@ -153,9 +152,10 @@ def _executor(dag: Dag, index: int) -> str | None:
     return None if agent is None else agent.ip
 
 
-def _told(dag: Dag) -> dict[str, Any]:
+def _told(view: DagView) -> dict[str, Any]:
     """What OCP has no word for: that a person holds it, that an undo was skipped, what it waits for."""
-    waits = [hold_words(dag, hold) for hold in holds(dag) if hold.kind != "pause"]
+    dag = view.dag
+    waits = [text for text in view_words(view) if dag.paused is None or not text.startswith("paused by")]
     return present(
         halted=dag.halt_reason or None,
         pausedBy=dag.paused.who if dag.paused is not None else None,

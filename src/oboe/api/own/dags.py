@@ -113,7 +113,7 @@ def dag_object(view: DagView) -> dict[str, Any]:
         "not_before": _time(dag.not_before),
         "paused": _paused(dag),
         "approvals": [_approval_object(dag, node) for node in sorted(dag.approvals)],
-        "holds": [_hold_object(dag, hold) for hold in holds(dag)],
+        "holds": [_hold_object(dag, hold) for hold in holds(dag)] + _lock_object(view),
         "timers": [_timer_object(dag, timer) for timer in timers(dag)],
         "sub_tasks": [_sub_task_object(dag, index) for index in range(plan.size)],
     }
@@ -143,6 +143,12 @@ def _hold_object(dag: Dag, hold: Hold) -> dict[str, Any]:
         "node": None if hold.node is None else dag.plan.nodes[hold.node].name,
         "until": _time(hold.until),
     }
+
+
+def _lock_object(view: DagView) -> list[dict[str, Any]]:
+    if not view.start_waits_for:
+        return []
+    return [{"kind": "lock", "text": f"the maintenance lock: {view.start_waits_for}", "node": None, "until": None}]
 
 
 def _sub_task_object(dag: Dag, index: int) -> dict[str, Any]:

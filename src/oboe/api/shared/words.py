@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from oboe.api.shared.envelope import wire_time
-from oboe.domain.holds import Hold
+from oboe.control.views import DagView
+from oboe.domain.holds import Hold, holds
 from oboe.domain.model import Dag
 
-__all__ = ["hold_words"]
+__all__ = ["hold_words", "view_words"]
+
+
+def view_words(view: DagView) -> list[str]:
+    """All that holds a dag, with the lock that its start waits for."""
+    words = [hold_words(view.dag, hold) for hold in holds(view.dag)]
+    return [*words, f"the maintenance lock: {view.start_waits_for}"] if view.start_waits_for else words
 
 
 def hold_words(dag: Dag, hold: Hold) -> str:
