@@ -2,52 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import pytest
-
-from oboe.cli.dags import SUCCEED, DagShown
-from oboe.cli.failure import AnswerError
-from tests.spine.host import Host, eventually
-from tests.spine.world import World, lines, shape
+from oboe.cli.dags import SUCCEED
+from tests.lifecycle.cluster import everything, names, part, refused, runs, scope, status
+from tests.spine.host import eventually
+from tests.spine.world import World, lines
 
 READY = ["Make sure all agents are ready", "Advance agents to execute the task", "Wait for all agents to execute tasks successfully"]
 START = ["Inform all agents to start observer", *READY]
 STOP = ["Inform all agents to prepare to stop observer", *READY]
 END = "Inform all agents to end the task"
-
-
-def scope(*hosts: Host, **more: Any) -> dict[str, Any]:
-    return {"scope": {"type": "SERVER", "target": [str(host.address) for host in hosts]}, **more}
-
-
-def everything(**more: Any) -> dict[str, Any]:
-    return {"scope": {"type": "GLOBAL", "target": []}, **more}
-
-
-def runs(host: Host) -> bool:
-    return bool(host.public("/api/v1/status")["obState"])
-
-
-def status(world: World, host: Host) -> str:
-    return str(world.store.rows(f"SELECT status FROM server WHERE agent_port = {host.address.port}")[0][0])
-
-
-def names(dag: DagShown) -> list[str]:
-    assert all((node.state, node.operator) == (SUCCEED, "RUN") for node in dag.nodes), shape(dag)
-    return [node.name for node in dag.nodes]
-
-
-def part(world: World, asked: Host, main: DagShown, of: Host) -> dict[str, Any]:
-    """The sub dag of a main dag on that agent, as any agent shows it."""
-    found = world.get(asked, f"/task/dag/{main.id}", show_details="true")["additional_data"]["sub_dags"]
-    return dict(world.get(asked, f"/task/dag/{found[str(of.address)]}", show_details="true"))
-
-
-def refused(world: World, host: Host, path: str, body: dict[str, Any]) -> tuple[int, str]:
-    with pytest.raises(AnswerError) as told:
-        world.client(host).post(f"/api/v1{path}", body)
-    return told.value.status, told.value.code
 
 
 def test_a_standby_is_stopped_plainly_and_started(cluster: World) -> None:

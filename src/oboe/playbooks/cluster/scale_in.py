@@ -101,7 +101,9 @@ class InformKill(_ScaleInStep):
         departing.kill(run, self.server(run), leave=not run.params(ScaleInParams).force_kill)
 
     def rollback(self, run: Run) -> None:
-        departing.revive(run, self.server(run))
+        """What is removed for good is not made again: nobody can roll back past the deleted agent, so this is the first half of a retry."""
+        if run.params(ScaleInParams).force_kill:
+            departing.revive(run, self.server(run))
 
 
 @playbook("Cluster scale in", home=HomeKind.CLUSTER, params=ScaleInParams, maintenance=Maintenance(MaintenanceKind.GLOBAL))
