@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -157,3 +158,20 @@ def test_more_time_for_a_sub_task_moves_its_timeout(place: Place) -> None:
     assert place.dag(dag).sub_tasks[0].deadline == int(moment.timestamp()) * SECOND
     timers = place.json("task", "show", _id(dag))["oboe"]["timers"]
     assert [(each["kind"], each["at"][:19]) for each in timers] == [("timeout", moment.isoformat()[:19])]
+
+
+def test_more_time_for_a_sub_task_is_more_time_for_what_it_waits_for(place: Place) -> None:
+    dag = place.start("Trial", timeout=0.8)
+    place.until(dag, lambda now: _states(now)[0] == "RUNNING")
+    place.cli("task", "extend", _id(dag), "first", "--by", "1h")
+    running = place.dag(dag).sub_tasks[0]
+    gives_up = 0
+    deadline = time.monotonic() + 20
+    while time.time_ns() < running.started_at + SECOND or gives_up != running.deadline:
+        assert time.monotonic() < deadline
+        assert not _over(place.dag(dag)), place.dag(dag)
+        gives_up = max((wait.until for wait in place.agent.engine.waiting(dag.key).values()), default=0)
+        threading.Event().wait(0.02)
+    place.open("first")
+    place.open("second")
+    assert _states(place.until(dag, _over)) == ["SUCCEEDED", "SUCCEEDED"]

@@ -69,6 +69,8 @@ class Order:
     resumable: bool
     timeout: int
     """Nanoseconds from Started."""
+    deadline: int = 0
+    """When it times out instead, once a person gave it more time; 0: nobody did."""
     params: Mapping[str, Any]
     args: Mapping[str, Any]
     results: Mapping[str, Any]

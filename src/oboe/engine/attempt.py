@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,11 @@ import msgspec
 from oboe.domain.errors import Bug, Interrupted, OboeError, StepFailed
 from oboe.domain.messages import Level, LogLine, Order, Phase, Report
 from oboe.domain.model import Leader
-from oboe.domain.values import SECOND, Address, Operator, Stopping
+from oboe.domain.values import Address, Operator, Stopping
 from oboe.engine import following
 from oboe.engine.leftovers import attempt_directory
 from oboe.engine.limits import Limits
+from oboe.engine.patience import Patience
 from oboe.engine.ports import Children, Launch, OpenParams, Running
 from oboe.engine.transcript import Transcript, Waiting
 from oboe.kit.registry import Registry
@@ -79,6 +79,7 @@ class Attempt:
         self._cause: Stopping | None = None
         self._suspended = False
         self._signals: Mapping[str, Any] = order.signals
+        self._extended = order.deadline
         self._calls = 0
         self._running: Running | None = None
         # A resumed attempt does not know how far its earlier life had counted; microseconds are always further.
@@ -172,7 +173,7 @@ class Attempt:
             raise Interrupted(self._cause.name.lower())
 
     def wait_until(self, ready: Callable[[], T | None], *, why: str | Callable[[], str], timeout: float, every: float = 0.5) -> T:
-        since, deadline, tries = self._tools.clock(), time.monotonic() + timeout, 0
+        patience, tries = self.patience(timeout), 0
         try:
             while True:
                 self.check()
@@ -181,22 +182,22 @@ class Attempt:
                 if found:
                     return found
                 text = why() if callable(why) else why
-                self.transcript.waiting = Waiting(text, since, since + int(timeout * SECOND), tries)
-                left = deadline - time.monotonic()
+                left = patience.left()
+                self.transcript.waiting = Waiting(text, patience.since, patience.until, tries)
                 if left <= 0:
-                    raise StepFailed("wait.timeout", f"gave up after {timeout:g} s and {tries} tries: {text}")
+                    raise StepFailed("wait.timeout", f"gave up after {patience.seconds:g} s and {tries} tries: {text}")
                 self._pause(min(every, left))
         finally:
             self.transcript.waiting = None
 
     def wait_for(self, signal: str, *, timeout: float) -> Any:
-        since, deadline = self._tools.clock(), time.monotonic() + timeout
-        self.transcript.waiting = Waiting(f"the signal {signal!r}", since, since + int(timeout * SECOND), 1)
+        patience = self.patience(timeout)
         try:
             while signal not in self._signals:
-                left = deadline - time.monotonic()
+                left = patience.left()
+                self.transcript.waiting = Waiting(f"the signal {signal!r}", patience.since, patience.until, 1)
                 if left <= 0:
-                    raise StepFailed("wait.timeout", f"gave up after {timeout:g} s: nobody gave the signal {signal!r}")
+                    raise StepFailed("wait.timeout", f"gave up after {patience.seconds:g} s: nobody gave the signal {signal!r}")
                 with self._changed:
                     if signal not in self._signals:
                         self.check()
@@ -205,6 +206,10 @@ class Attempt:
             return self._signals[signal]
         finally:
             self.transcript.waiting = None
+
+    def patience(self, timeout: float) -> Patience:
+        """For a wait that begins now."""
+        return Patience(timeout, clock=self._tools.clock, extended=lambda: self._extended)
 
     def _pause(self, seconds: float) -> None:
         """Sleep, until told to stop."""
@@ -231,13 +236,14 @@ class Attempt:
         self._calls += 1
         directory = attempt_directory(self._tools.work_root, self.fence) / f"call-{self._calls}"
         running = self._running = self._tools.launch(command, directory=directory, env=env, cwd=cwd, stdin=stdin)
-        since, deadline = self._tools.clock(), time.monotonic() + timeout
-        self.transcript.waiting = Waiting(f"the command {command[0]}", since, since + int(timeout * SECOND), 1)
+        patience = self.patience(timeout)
+        self.transcript.waiting = Waiting(f"the command {command[0]}", patience.since, patience.until, 1)
         try:
-            while (status := running.wait(min(_LOOK_SECONDS, max(0.0, deadline - time.monotonic())))) is None:
+            while (status := running.wait(min(_LOOK_SECONDS, max(0.0, patience.left())))) is None:
                 self.check()
-                if time.monotonic() >= deadline:
-                    raise StepFailed("call.timeout", f"{command[0]} was ended after {timeout:g} s")
+                self.transcript.waiting = Waiting(f"the command {command[0]}", patience.since, patience.until, 1)
+                if patience.left() <= 0:
+                    raise StepFailed("call.timeout", f"{command[0]} was ended after {patience.seconds:g} s")
         except Suspended:
             raise
         except BaseException:
@@ -289,6 +295,12 @@ class Attempt:
         with self._changed:
             if self._cause is not Stopping.ASKED:
                 self._cause = cause
+            self._changed.notify_all()
+
+    def extended(self, until: int) -> None:
+        """A person gives what it waits for until then, nanoseconds."""
+        with self._changed:
+            self._extended = max(self._extended, until)
             self._changed.notify_all()
 
     def suspend(self) -> None:

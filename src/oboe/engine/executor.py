@@ -121,6 +121,12 @@ class Executor:
             if job.fence.dag_key == dag_key and isinstance(job, Attempt):
                 job.signalled(signals)
 
+    def extended(self, fence: Fence, until: int) -> None:
+        """A person gave that attempt time until then, nanoseconds."""
+        job = self._known.get((fence.dag_key, fence.sub_task))
+        if isinstance(job, Attempt) and job.fence == fence:
+            job.extended(until)
+
     def forget(self, fence: Fence) -> None:
         """Its outcome is taken up: a later attempt may begin."""
         place = (fence.dag_key, fence.sub_task)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from oboe.domain.errors import StepFailed, TryAgain, Unreachable
 from oboe.domain.messages import Fence
-from oboe.domain.values import SECOND, Address
+from oboe.domain.values import Address
 from oboe.engine.ports import Children
 from oboe.engine.transcript import Waiting
 from oboe.kit.run import Child, ChildStatus
@@ -87,7 +87,7 @@ class _Watcher:
 def watch(attempt: Attempt, children: Children, child: Child, until: Callable[[ChildStatus], T | None], *, why: str, timeout: float) -> T:
     """Follow a led dag until ``until`` answers something truthy. Its agent may be away for a while, up to ``timeout``."""
     watcher = _Watcher(children, child, attempt.changed)
-    since, deadline = time.time_ns(), time.monotonic() + timeout
+    patience = attempt.patience(timeout)
     seen: ChildStatus | None = None
     thread = threading.Thread(target=watcher.run, name=f"watch-{child.dag_key[:8]}", daemon=True)
     thread.start()
@@ -101,11 +101,11 @@ def watch(attempt: Attempt, children: Children, child: Child, until: Callable[[C
                 found = until(seen)
                 if found:
                     return found
-            left = deadline - time.monotonic()
+            left = patience.left()
             text = f"{why} ({child.agent} does not answer: {watcher.trouble})" if watcher.trouble else why
             if left <= 0:
-                raise StepFailed("wait.timeout", f"gave up after {timeout:g} s: {text}")
-            attempt.transcript.waiting = Waiting(text, since, since + int(timeout * SECOND), 1)
+                raise StepFailed("wait.timeout", f"gave up after {patience.seconds:g} s: {text}")
+            attempt.transcript.waiting = Waiting(text, patience.since, patience.until, 1)
             with attempt.changed:
                 if watcher.status is seen and watcher.failure is None and not attempt.told():
                     attempt.changed.wait(left)

@@ -163,6 +163,9 @@ class Hands:
         assert dag is not None
         if dag.signals is not case.before.signals and dag.home.kind is HomeKind.AGENT:  # type: ignore[union-attr]
             self._executor.signalled(dag.key, dag.signals)
+        for asked in case.asked:
+            if type(asked.event) is events.Extend and id(asked.granted) not in case.refusals:
+                self._extended(dag, asked.event.sub_task)
         for index in case.started:
             self._executor.start(order_of(dag, index, maintainer=self._here, local=True), self._post)
         for index in case.resumed:
@@ -188,6 +191,13 @@ class Hands:
         agent = fold.executor(dag, index)
         if agent is not None:
             self._outward.order(agent, order_of(dag, index, maintainer=self._here))
+
+    def _extended(self, dag: Dag, index: int) -> None:
+        """More time: the step hears of it, because what it waits for has a timeout of its own."""
+        if self._mine(dag, index):
+            self._executor.extended(fence_of(dag, index), dag.sub_tasks[index].deadline)
+        else:
+            self._dispatch(dag, index)
 
     def _interrupt(self, dag: Dag, index: int, cause: Stopping) -> None:
         sub_task = dag.sub_tasks[index]

@@ -192,6 +192,8 @@ class Inbox:
         """The home names an open order again: it may have lost our word, be another agent now, or have new signals."""
         if order.signals != held.order.signals:
             self._executor.signalled(order.fence.dag_key, order.signals)
+        if order.deadline > held.order.deadline:
+            self._executor.extended(order.fence, order.deadline)
         if not held.began:
             held.order = order
             return

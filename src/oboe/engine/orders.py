@@ -37,6 +37,7 @@ def order_of(dag: Dag, index: int, *, maintainer: Address, local: bool = False) 
         agent=sub_task.agent or maintainer,
         resumable=planned.flags.resumable,
         timeout=planned.timeout,
+        deadline=sub_task.deadline,
         params=dag.params,
         args=planned.args,
         results=_Results(dag, node) if local else results_for(dag, node),
