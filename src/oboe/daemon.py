@@ -13,12 +13,10 @@ import logging
 import os
 import secrets
 import signal
-import threading
 import time
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import FrameType
 from typing import Any, TypeVar
 
 from starlette.applications import Starlette
@@ -50,6 +48,7 @@ from oboe.engine.limits import Limits
 from oboe.engine.server import Engine
 from oboe.hosts.logs import start_logging
 from oboe.hosts.process import end_recorded, launch
+from oboe.hosts.signals import Signals
 from oboe.kit.naming import Naming
 from oboe.kit.registry import Registry
 from oboe.kit.secret import Secret
@@ -286,13 +285,7 @@ def run(*, home: Path, ip: str, port: int, rpc_port: int | None, driver: str, pl
         playbook_directories=tuple(playbooks),
     )
     agent.keep_address()
-    told = threading.Event()
-
-    def tell(number: int, frame: FrameType | None) -> None:
-        told.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, tell)
+    told = Signals(signal.SIGTERM, signal.SIGINT)
     agent.start()
     told.wait()
     agent.stop()

@@ -31,8 +31,6 @@ def main() -> int:
     if given.json:
         table = {name: {"runs": row.runs, "kills": row.kills, "faults": row.faults} for name, row in rows.items()}
         given.json.write_text(json.dumps(table))
-    for row in rows.values():
-        print(*row.faults, sep="\n", end="\n" if row.faults else "")
     print(f"{sum(row.runs for row in rows.values())} runs, {sum(row.kills for row in rows.values())} kills")
     return 1 if any(row.faults for row in rows.values()) else 0
 
@@ -49,6 +47,7 @@ def _carry_out_all(store: str, given: argparse.Namespace) -> dict[str, Result]:
             row = carry_out(case, World if server is None else server.world, every=given.every, seed=given.seed)
             rows[str(case)] = row
             seconds = time.monotonic() - began
+            print(*row.faults, sep="\n", end="\n" if row.faults else "")
             print(f"{case!s:32} {row.points:6} {row.runs:6} {row.kills:6} {len(row.unmet):6} {seconds:8.1f}  {row.verdict}", flush=True)
     finally:
         if server is not None:

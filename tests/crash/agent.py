@@ -12,7 +12,6 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import msgspec
@@ -27,6 +26,7 @@ from oboe.engine.limits import Limits
 from oboe.engine.ports import Draft
 from oboe.engine.server import Engine
 from oboe.hosts import process
+from oboe.hosts.signals import Signals
 from oboe.kit.registry import Registry
 from oboe.store.mysql import Lease, Mysql, MysqlHome
 from oboe.store.sqlite import Sqlite, SqliteHome, SqliteInbox
@@ -78,12 +78,7 @@ class World:
 
 def live(world: World, here: Address, deadly: Point | None, *, sweep: bool, say_over: Callable[[], object]) -> None:
     """One life: take up what was left, play one's part until told to stop. Ends the process, by status 0 if all went well."""
-    told = threading.Event()
-
-    def tell(number: int, frame: FrameType | None) -> None:
-        told.set()
-
-    signal.signal(signal.SIGTERM, tell)
+    told = Signals(signal.SIGTERM)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     fuse = Fuse(world.points_of(here), deadly)
     engine = _engine(world, here, fuse, SWEEPING if sweep else LIMITS)

@@ -7,6 +7,7 @@ needs to start. They share nothing with it but files.
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import os
 import select
 import signal
@@ -25,6 +26,7 @@ __all__ = ["Broken", "Nursery"]
 
 _RUN_SECONDS = 60.0
 _PR_SET_PDEATHSIG = 1
+_ABORT_SECONDS = 5.0
 
 
 class Broken(Exception):
@@ -57,7 +59,8 @@ class Nursery:
                 self._step(deadline - time.monotonic())
         finally:
             for pid, descriptor in self._pids.values():
-                os.kill(pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
                 os.close(descriptor)
             os.close(self._over)
@@ -68,7 +71,7 @@ class Nursery:
         watched = {descriptor: agent for agent, (_, descriptor) in self._pids.items()}
         ready, _, _ = select.select([self._over, *watched], [], [], max(0.0, left))
         if not ready:
-            raise Broken(f"not over after {_RUN_SECONDS:g} s")
+            raise Broken(f"not over after {_RUN_SECONDS:g} s: {self._stacks()}")
         for descriptor in ready:
             if descriptor == self._over:
                 os.read(self._over, 1)
@@ -114,6 +117,7 @@ class Nursery:
             words = os.open(self._words_of(agent), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             os.dup2(words, 1)
             os.dup2(words, 2)
+            faulthandler.enable()
             live(self._world, agent, deadly, sweep=self._sweep, say_over=lambda: os.write(self._say_over, b"."))
         except BaseException:  # noqa: BLE001 - a process ends here
             with suppress(OSError):
@@ -122,6 +126,13 @@ class Nursery:
 
     def _words_of(self, agent: Address) -> Path:
         return self._world.directory / f"{agent.port}.words"
+
+    def _stacks(self) -> str:
+        """Where every thread of the agents stands."""
+        for pid, descriptor in self._pids.values():
+            os.kill(pid, signal.SIGABRT)
+            select.select([descriptor], [], [], _ABORT_SECONDS)
+        return "".join(f"agent {agent.port}: {self._last_words(agent)}" for agent in self._pids)
 
     def _last_words(self, agent: Address) -> str:
         return self._words_of(agent).read_text(encoding="utf-8")[-3000:]
