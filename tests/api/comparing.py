@@ -8,7 +8,12 @@ from typing import Any
 
 from oboe.api.shared.envelope import wire_time
 
+from .differences import row
+
 __all__ = ["exempt", "normal"]
+
+TICK = row("states between two looks of the scheduler")
+SKIPS = row("retry after a failed rollback")
 
 _NEVER = ("0001-01-01T00:00:00", "1970-01-01T00:00:00")
 """The double behind the recordings shows the year 1 for dags of the cluster."""
@@ -31,19 +36,19 @@ def _masked(value: Any, key: str) -> Any:
 
 
 def exempt(dag: Mapping[str, Any]) -> str:
-    """Why this recorded dag is one that oboe never shows; empty when it must be the same. The reasons are wanted differences."""
+    """The row of the wanted differences by which oboe never shows this recorded dag; empty when it must be the same."""
     nodes = dag["nodes"] or []
     if dag["operator"] in ("RUN", "CANCEL") and any(node["operator"] == "ROLLBACK" for node in nodes):
-        return "skips: after a rollback that failed, a retry leaves undone nodes undone"
+        return SKIPS
     for node in nodes:
         states = {sub_task["state"] for sub_task in node["sub_tasks"]}
         half_way = node["operator"] == "RETRY" and any(sub_task["operator"] == "ROLLBACK" for sub_task in node["sub_tasks"])
         if node["state"] == "RUNNING" and not states & {"READY", "RUNNING"} and not (half_way and states == {"SUCCEED"}):
-            return "tick: a node is RUNNING until the scheduler looks again"
+            return TICK
     failed = any(node["state"] == "FAILED" for node in nodes)
     done = bool(nodes) and all(node["state"] == "SUCCEED" for node in nodes)
     if dag["state"] == "RUNNING" and (failed or done):
-        return "tick: the dag is RUNNING until the scheduler looks again"
+        return TICK
     if nodes and dag["state"] in ("READY", "RUNNING") and dag["operator"] == "RUN" and nodes[dag["stage"] - 1]["state"] == "SUCCEED":
-        return "tick: the stage moves when the scheduler looks again"
+        return TICK
     return ""

@@ -17,6 +17,8 @@ from oboe.domain.values import Address, Identity
 from oboe.remote import secrecy
 
 from .client import Received, send, send_raw
+from .differences import row
+from .exchanges import Exchange
 from .fakes import PAIR, FakeControl, FakeKeys, served
 from .importer import view_of
 
@@ -24,35 +26,58 @@ RECORDING = Path(__file__).parent.parent / "data" / "recordings" / "obshell" / "
 SCALE_OUT = RECORDING.with_name("20_scaleout_existing_zone.jsonl")
 CLUSTER_AGENT, SINGLE = "127.0.0.1:3886", "127.0.0.1:3893"
 
-LATER = ("/api/v1/ob/scale_in", "/api/v1/ob/stop", "/api/v1/ob/start", "/api/v1/zone/", "/rpc/v1/")
-"""Routes that oboe does not have, or not yet."""
+LATER = ("/rpc/v1/",)
+"""The original agents' own interface."""
 
 BAD_IP = 'body {"agentInfo": {"ip": "127.0.0.300", "port": 3886}, "zoneName": "z"}'
 
 WANTED: Mapping[tuple[str, str], tuple[int, str, str]] = {
-    # agent, note: (status, errCode, why it differs)
-    (CLUSTER_AGENT, "/api/v1/task/dag/20000000001028861"): (404, "Task.NotFound", "ids of addresses with leading zero bytes are read"),
-    (SINGLE, "/api/v1/task/dag/20000000001028861"): (404, "Task.NotFound", "ids of addresses with leading zero bytes are read"),
-    (CLUSTER_AGENT, "/api/v1/task/node/11?show_details=false"): (200, "", "a node without details is no crash"),
-    (CLUSTER_AGENT, "ts far future"): (401, "Security.Authentication.Timestamp.Invalid", "a header expires within ten minutes"),
+    # agent, note: (status, errCode, the row of the wanted differences)
+    (CLUSTER_AGENT, "/api/v1/task/dag/20000000001028861"): (404, "Task.NotFound", row("ids with a leading zero octet, `::1`")),
+    (SINGLE, "/api/v1/task/dag/20000000001028861"): (404, "Task.NotFound", row("ids with a leading zero octet, `::1`")),
+    (CLUSTER_AGENT, "/api/v1/task/node/11?show_details=false"): (200, "", row("`GET node` with details off")),
+    (CLUSTER_AGENT, "ts far future"): (401, "Security.Authentication.Timestamp.Invalid", row("header: `Ts` more than ten minutes ahead")),
     (CLUSTER_AGENT, "raw plain body with header"): (
         401,
         "Security.Authentication.Header.DecryptFailed",
-        "what cannot be read is alike",
+        row("header or body that cannot be decrypted"),
     ),
-    (SINGLE, "/api/v1/task/dag/1+1"): (404, "Task.NotFound", "an id that no home gives out is found nowhere"),
-    (SINGLE, "/api/v1/task/dag/1%2B1"): (404, "Task.NotFound", "an id that no home gives out is found nowhere"),
-    (CLUSTER_AGENT, BAD_IP): (400, "Common.InvalidIp", "an address is read before anything is done"),
-    (SINGLE, BAD_IP): (400, "Common.InvalidIp", "an address is read before anything is done"),
-    (CLUSTER_AGENT, "raw cipher length"): (401, "Security.Authentication.Header.DecryptFailed", "what cannot be read is alike"),
-    (CLUSTER_AGENT, "raw short keys"): (401, "Security.Authentication.Header.DecryptFailed", "what cannot be read is alike"),
-    (SINGLE, "raw plain body with header"): (401, "Security.Authentication.Header.DecryptFailed", "what cannot be read is alike"),
-    (SINGLE, "raw cipher length"): (401, "Security.Authentication.Header.DecryptFailed", "what cannot be read is alike"),
-    (SINGLE, "raw short keys"): (401, "Security.Authentication.Header.DecryptFailed", "what cannot be read is alike"),
-    (SINGLE, "/api/v1/task/dags/ob?show_details=false"): (400, "Agent.Identify.NotSupportOperation", "the identity error is sent"),
-    (SINGLE, "/api/v1/task/dag/maintain/agents?show_details=false"): (200, "", "no maintenance dag is no crash"),
-    (SINGLE, "/api/v1/task/dag/2213070643303886999"): (404, "Task.NotFound", "strangers named by an id are not asked"),
+    (SINGLE, "/api/v1/task/dag/1+1"): (404, "Task.NotFound", row("ids with a sign, `1+1`")),
+    (SINGLE, "/api/v1/task/dag/1%2B1"): (404, "Task.NotFound", row("ids with a sign, `1+1`")),
+    (CLUSTER_AGENT, BAD_IP): (400, "Common.InvalidIp", row("`agentInfo.ip` that is no address")),
+    (SINGLE, BAD_IP): (400, "Common.InvalidIp", row("`agentInfo.ip` that is no address")),
+    (CLUSTER_AGENT, "raw cipher length"): (
+        401,
+        "Security.Authentication.Header.DecryptFailed",
+        row("header or body that cannot be decrypted"),
+    ),
+    (CLUSTER_AGENT, "raw short keys"): (
+        401,
+        "Security.Authentication.Header.DecryptFailed",
+        row("header or body that cannot be decrypted"),
+    ),
+    (SINGLE, "raw plain body with header"): (
+        401,
+        "Security.Authentication.Header.DecryptFailed",
+        row("header or body that cannot be decrypted"),
+    ),
+    (SINGLE, "raw cipher length"): (401, "Security.Authentication.Header.DecryptFailed", row("header or body that cannot be decrypted")),
+    (SINGLE, "raw short keys"): (401, "Security.Authentication.Header.DecryptFailed", row("header or body that cannot be decrypted")),
+    (SINGLE, "/api/v1/task/dags/ob?show_details=false"): (
+        400,
+        "Agent.Identify.NotSupportOperation",
+        row("`dags/ob`, `dag/ob/unfinish` outside a cluster"),
+    ),
+    (SINGLE, "/api/v1/task/dag/maintain/agents?show_details=false"): (200, "", row("`maintain/agents` without an own dag, `main_dags`")),
+    (SINGLE, "/api/v1/task/dag/2213070643303886999"): (404, "Task.NotFound", row("ids that name strangers")),
 }
+
+
+def difference_of(exchange: Exchange) -> str:
+    """The row that exempts it; empty when it must be the same."""
+    if exchange.uri.startswith("/rpc/v1/"):
+        return row("`/rpc/v1`")
+    return WANTED.get((exchange.agent, exchange.note), (0, "", ""))[2]
 
 
 def exchanges() -> Iterator[dict[str, Any]]:
@@ -71,7 +96,8 @@ def _agent(name: str) -> FakeControl:
     """The agent of the recording, as far as these requests can tell."""
     held = []
     for line in SCALE_OUT.read_text().splitlines():
-        data = json.loads(json.loads(line)["response"]["text"])["data"]
+        text = json.loads(line)["response"]["text"]
+        data = json.loads(text).get("data") or {} if text else {}
         if data.get("name") == "Cluster scale out" and data["id"] == "11" and data["state"] == "SUCCEED":
             held = [view_of(data)]
     member = name == CLUSTER_AGENT
@@ -113,7 +139,29 @@ def _teach(control: FakeControl) -> None:
     def remove(agent: Address) -> Any:
         return None if not member and agent == control.here else identity()
 
+    def scale_in(agent: Address, *_: Any) -> Any:
+        if not member:
+            identity()
+        if agent == control.here:
+            raise Refused("server.is_self", "it is this agent's own")
+
+    def start(scope: str, target: Any, *_: Any) -> Any:
+        if scope != "GLOBAL" and not target:
+            raise Refused("scope.empty", "it names no target")
+        if "127.0.0.1:3999" in target:
+            raise Refused("agent.unknown", "it is no member")
+        if not member:
+            identity()
+
+    def stop(scope: str, target: Any, force: bool, terminate: bool, *_: Any) -> Any:
+        start(scope, target)
+        raise Refused("stop.mode_conflict" if force and terminate else "stop.all", "everything would stop")
+
     control.makes = {
+        "scale_in": scale_in,
+        "start": start,
+        "stop": stop,
+        "delete_zone": lambda zone: None if member else identity(),
         "operate": operate,
         "scale_out": scale_out,
         "configure_observer": configure_observer,

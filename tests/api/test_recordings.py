@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,26 +16,25 @@ from oboe.domain.messages import Level, LogLine
 from oboe.domain.model import Home
 from oboe.domain.records import LogRecord
 
-from .comparing import exempt, normal
+from .comparing import SKIPS, TICK, exempt, normal
+from .exchanges import FILES as RECORDED
+from .exchanges import exchanges
 from .importer import dag_of, nanoseconds, view_of
 
-RECORDINGS = Path(__file__).parent.parent / "data" / "recordings" / "obshell"
-FILES = sorted(path.name for path in RECORDINGS.glob("*.jsonl") if not path.name.startswith("50"))
+FILES = [name for name in RECORDED if not name.startswith("50")]
 
 
-def exchanges(name: str) -> Iterator[tuple[str, Any]]:
+def reads(name: str) -> Iterator[tuple[str, Any]]:
     """Path and ``data`` of every answered read of tasks."""
-    for line in (RECORDINGS / name).read_text().splitlines():
-        exchange = json.loads(line)
-        if exchange["request"]["method"] == "GET" and exchange["response"]["status"] == 200:
-            yield exchange["request"]["uri"].split("?")[0], json.loads(exchange["response"]["text"])["data"]
+    for each in exchanges(name):
+        if each.method == "GET" and each.status == 200:
+            yield each.uri.split("?")[0], each.envelope["data"]
 
 
 def dags(name: str) -> Iterator[Mapping[str, Any]]:
-    for _, data in exchanges(name):
-        for each in data.get("contents") or [data]:
-            if "max_stage" in each:
-                yield each
+    """Every dag that an answer showed, of those that made it too."""
+    for each in exchanges(name):
+        yield from each.dags
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -50,10 +47,10 @@ def test_every_recorded_dag_is_rendered_the_same(name: str) -> None:
 
 
 def test_few_recorded_dags_are_exempt_and_each_has_a_reason() -> None:
-    reasons = Counter(exempt(wire).split(":")[0] for name in FILES for wire in dags(name))
-    assert set(reasons) == {"", "tick", "skips"}
-    assert reasons["skips"] < 20
-    assert reasons["tick"] < reasons[""] / 4
+    reasons = Counter(exempt(wire) for name in FILES for wire in dags(name))
+    assert set(reasons) == {"", TICK, SKIPS}
+    assert reasons[SKIPS] < 20
+    assert reasons[TICK] < reasons[""] / 4
     assert reasons[""] > 350
 
 
@@ -71,7 +68,7 @@ def _alone(node: Mapping[str, Any]) -> Mapping[str, Any]:
 def test_every_recorded_node_is_rendered_the_same() -> None:
     compared = 0
     for name in FILES:
-        for path, node in exchanges(name):
+        for path, node in reads(name):
             if "/node/" not in path or exempt(_alone(node)) or len(node["sub_tasks"]) > 1:
                 continue
             rendered = msgspec.to_builtins(codec.node_object(view_of(_alone(node)), details=True))
@@ -83,7 +80,7 @@ def test_every_recorded_node_is_rendered_the_same() -> None:
 def test_every_recorded_sub_task_is_rendered_the_same() -> None:
     compared = 0
     for name in FILES:
-        for path, sub_task in exchanges(name):
+        for path, sub_task in reads(name):
             if "/sub_task/" not in path or path.endswith("/logs"):
                 continue
             node = {**sub_task, "node_id": sub_task["task_id"], "sub_tasks": [sub_task]}
@@ -103,7 +100,7 @@ def test_every_recorded_log_record_is_rendered_the_same() -> None:
     dag = dag_of(next(wire for wire in dags("12_init.jsonl") if wire["nodes"]))
     compared = 0
     for name in FILES:
-        for path, data in exchanges(name):
+        for path, data in reads(name):
             if not path.endswith("/logs"):
                 continue
             ref = ids.decode("sub_task", path.split("/")[-2])

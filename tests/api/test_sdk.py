@@ -32,7 +32,8 @@ def client(port: int, password: str = "pw1", **auth: Any) -> ClientV1:
 
 def recorded(name: str, state: str, operator: str = "RUN", *, file: str) -> DagView:
     for line in (DATA / "recordings" / "obshell" / file).read_text().splitlines():
-        data = json.loads(json.loads(line)["response"]["text"])["data"]
+        text = json.loads(line)["response"]["text"]
+        data = json.loads(text).get("data") or {} if text else {}
         for wire in data.get("contents") or [data]:
             if (wire.get("name"), wire.get("state"), wire.get("operator")) == (name, state, operator) and wire.get("nodes"):
                 return view_of(wire)

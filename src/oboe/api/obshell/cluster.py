@@ -136,7 +136,6 @@ def scale_in(call: Call) -> Any:
     agent = address_of(asked.agent_info)
     return call.started(
         lambda dry: call.control.life.scale_in(agent, force_kill=bool(asked.force_kill), caller=call.caller, dry_run=dry),
-        null_on_error=True,
     )
 
 

@@ -24,6 +24,9 @@ __all__ = ["FALSE", "NO_CONTENT", "TEXT_CHARACTERS_MAX", "TRUE", "Call", "Handle
 
 T = TypeVar("T")
 
+_BEFORE_THE_DAG = ("scope.", "agent.unknown")
+"""Refused before the original begins to make the dag."""
+
 NO_CONTENT = object()
 """The handler answers 204."""
 
@@ -106,7 +109,7 @@ class Call:
         try:
             result = make(dry_run)
         except OboeError as error:
-            if null_on_error or error.code.startswith(("maintenance.", "plan.")):
+            if (null_on_error and not error.code.startswith(_BEFORE_THE_DAG)) or error.code.startswith(("maintenance.", "plan.")):
                 self.data_on_error = None
             raise
         if result is None:
