@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import httpx
 from pymysql.connections import Connection
@@ -134,14 +133,14 @@ class Host:
                 self._process = subprocess.Popen(self._command(), stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
             eventually(self.answers)
             return self
-        with mock.patch.object(daemon, "Limits", return_value=self._limits):
-            self._agent = daemon.Agent(
-                home=self.home,
-                address=self.address,
-                rpc_port=self.rpc_port,
-                driver=self._driver or HostDriver(self.shared, self.own, self.store),
-                settings=Settings.of({}, source="test"),
-            )
+        self._agent = daemon.Agent(
+            home=self.home,
+            address=self.address,
+            rpc_port=self.rpc_port,
+            driver=self._driver or HostDriver(self.shared, self.own, self.store),
+            settings=Settings.of({}, source="test"),
+            limits=self._limits,
+        )
         self._agent.start()
         return self
 

@@ -1,0 +1,143 @@
+"""An agent's life: lock the home, open the store, listen (public port), serve the own home, listen for agents once there is a
+certificate, try for the cluster's lease once the agent is a CLUSTER AGENT.
+
+Nothing here waits for a database: an agent comes up without one, says what it waits for, and takes the cluster up when it can.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import secrets
+import time
+from pathlib import Path
+from typing import Any
+
+from oboe.api.serve import serve
+from oboe.config import Settings
+from oboe.daemon.parts import Faces, Membership, Stores, Uses, Whereabouts, Wires, Work
+from oboe.database.port import Driver
+from oboe.domain.errors import OboeError, Refused
+from oboe.domain.values import Address, Identity
+from oboe.engine.limits import Limits
+from oboe.remote.tls import Credentials
+
+__all__ = ["Agent"]
+
+_log = logging.getLogger(__name__)
+
+
+class Agent:
+    """One agent, from its parts. ``start`` once, ``stop`` once; several may live in one process."""
+
+    def __init__(
+        self,
+        *,
+        home: Path,
+        address: Address,
+        rpc_port: int,
+        driver: Driver,
+        settings: Settings,
+        playbook_directories: tuple[Path, ...] = (),
+        limits: Limits | None = None,
+    ) -> None:
+        self.home, self.address = home, address
+        self._lock_file = _lock(home)
+        stores = Stores(home)
+        membership = Membership(stores, Whereabouts(home, address, rpc_port), driver, self._announce)
+        wires = Wires(membership)
+        work = Work(stores, membership, wires, playbook_directories, limits or Limits())
+        uses = Uses(stores, membership, wires, work)
+        self._faces = Faces(stores, membership, wires, uses)
+        self._database = stores.database
+        self.local, self.link = membership.local, membership.link
+        self.peers, self._rpc = wires.peers, wires.rpc
+        self.registry, self.engine = work.registry, work.engine
+        self.keys, self.control, self.starter, self._cluster = uses.keys, uses.control, uses.starter, uses.cluster
+        self._server: Any = None
+        self.local.on_change(self._follow_identity)
+
+    # Life
+
+    def keep_address(self) -> None:
+        """The address is the agent's name for ever once others know it. `Refused` ``agent.address_changed``."""
+        path = self.home / "address.json"
+        now = {"ip": self.address.ip, "port": self.address.port, "rpc_port": self.local.rpc_port}
+        kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else now
+        if kept != now and self.local.identity() is not Identity.SINGLE:
+            was = f"{kept['ip']}:{kept['port']} (agents: {kept['rpc_port']})"
+            hint = "start it with that address; an agent that is SINGLE may change it"
+            raise Refused("agent.address_changed", f"this agent is known to its cluster as {was}", hint=hint)
+        _write_whole(path, json.dumps(now))
+
+    def start(self) -> None:
+        """Listen and serve. `Refused` ``agent.port_taken``, ``rpc.port_taken``."""
+        self._server = serve(self._faces.api, self.address.ip, self.address.port)
+        try:
+            self._rpc.start(self._credentials())
+        except OboeError:
+            self._server.stop(2.0)
+            raise
+        self.peers.reload(self._credentials())
+        self.engine.start()
+        self._cluster.follow()
+        _write_whole(
+            self.home / "run" / "agent.json",
+            json.dumps({"pid": os.getpid(), "started": time.time_ns(), "ip": self.address.ip, "port": self.address.port}),
+        )
+        _log.info("agent %s is up: %s", self.address, self.local.identity().name)
+
+    def stop(self, timeout: float = 15.0) -> None:
+        """Answer nobody, let what runs end or leave it for the next life, close the store."""
+        deadline = time.monotonic() + timeout
+        if self._server is not None:
+            self._server.stop(3.0)
+        self._cluster.stop()
+        self.engine.stop(max(1.0, deadline - time.monotonic() - 3.0))
+        self._rpc.stop(2.0)
+        self.peers.close()
+        self.link.close()
+        self._database.close()
+        (self.home / "run" / "agent.json").unlink(missing_ok=True)
+        os.close(self._lock_file)
+        _log.info("agent %s is down", self.address)
+
+    # What follows a change of identity
+
+    def _follow_identity(self) -> None:
+        credentials = self._credentials()
+        self.peers.reload(credentials)
+        self._rpc.reload(credentials)
+        self._cluster.follow()
+
+    def _credentials(self) -> Credentials | None:
+        key = self.local.secret("certificate_key")
+        certificate = self.local.text("certificate")
+        if key is None or not certificate:
+            return None
+        return Credentials(self.local.text("authority_certificate"), certificate, key)
+
+    def _announce(self) -> None:
+        self._cluster.announce_members()
+
+
+def _lock(home: Path) -> int:
+    """One agent for each home: a lock that ends with the process."""
+    run_directory = home / "run"
+    run_directory.mkdir(parents=True, exist_ok=True)
+    home.chmod(0o700)
+    descriptor = os.open(run_directory / "agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise Refused("agent.already_runs", f"an agent runs in {home} already", hint="oboe agent status") from error
+    return descriptor
+
+
+def _write_whole(path: Path, text: str) -> None:
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)

@@ -1,0 +1,265 @@
+"""The parts of an agent, one piece for each layer, each built from those below it.
+
+::
+
+    Stores      what the home keeps
+    Membership  what this agent is, and whom it belongs to
+    Wires       how it talks to other agents
+    Work        playbooks and the engine that runs them
+    Uses        the use cases, as every face and other agents' verbs call them
+    Faces       what answers on the public port
+
+Nothing here starts a thread, listens or waits: `oboe.daemon.agent` does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, TypeVar
+
+from starlette.applications import Starlette
+
+from oboe import playbooks
+from oboe.api.app import Api
+from oboe.api.obshell.ids import encode
+from oboe.control.clustering import Clustering
+from oboe.control.keys import AgentKeys
+from oboe.control.leadership import Leading, Led
+from oboe.control.lifecycle import Lifecycle
+from oboe.control.listing import Listing
+from oboe.control.operating import Operating
+from oboe.control.operations import Operations
+from oboe.control.reading import Reading
+from oboe.control.service import Oboe
+from oboe.control.starting import Starter
+from oboe.control.users import Users
+from oboe.control.verbs import Membership as MembershipVerbs
+from oboe.control.verbs import register_verbs
+from oboe.control.waits import Waits
+from oboe.database.port import Driver
+from oboe.domain.errors import Refused
+from oboe.domain.model import Home
+from oboe.domain.values import Address, HomeKind
+from oboe.engine.attempt import Tools
+from oboe.engine.limits import Limits
+from oboe.engine.server import Engine
+from oboe.hosts.process import end_recorded, launch
+from oboe.kit.naming import Naming
+from oboe.kit.registry import Registry
+from oboe.kit.secret import Secret
+from oboe.membership.enlisting import Enlisting
+from oboe.membership.handshakes import Handshakes
+from oboe.membership.link import ClusterLink
+from oboe.membership.local import LocalAgent
+from oboe.membership.owed import Owed
+from oboe.remote.client import Peers
+from oboe.remote.courier import RpcCourier, register_courier
+from oboe.remote.handshake import Enlister, Joiner
+from oboe.remote.reception import handshake_routes
+from oboe.remote.secrecy import new_key_pair
+from oboe.remote.server import RpcServer
+from oboe.remote.verbs import Verbs
+from oboe.store.audit import Audit
+from oboe.store.sealing import Sealer, open_params, seal_params
+from oboe.store.sqlite import DagCopies, Facts, Sqlite, SqliteHome, SqliteInbox
+
+__all__ = ["Faces", "Membership", "Stores", "Uses", "Whereabouts", "Wires", "Work"]
+
+T = TypeVar("T")
+
+_HANDSHAKES = ("/rpc/v1/join", "/rpc/v1/leave", "/rpc/v1/enlist")
+"""What agents without a certificate may ask on the public port (`oboe.remote.handshake`)."""
+
+
+class Stores:
+    """The agent's SQLite file, and what is kept in it."""
+
+    def __init__(self, home: Path) -> None:
+        self.sealer = Sealer.at(home)
+        self.database = Sqlite(home / "oboe.db")
+        self.facts = Facts(self.database, self.sealer)
+        self.own = SqliteHome(self.database)
+        self.inbox = SqliteInbox(self.database)
+        self.copies = DagCopies(self.database)
+        self.audit = Audit(self.database)
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Where an agent lives and answers."""
+
+    home: Path
+    address: Address
+    rpc_port: int
+
+
+class Membership:
+    """Who the agent is, its keys, and its way to the cluster's home. ``announce`` tells the other members that their list changed."""
+
+    def __init__(self, stores: Stores, where: Whereabouts, driver: Driver, announce: Callable[[], None]) -> None:
+        self.driver = driver
+        public_key, self.private_key = _key_pair(stores.facts)
+        self.local = LocalAgent(
+            stores.facts,
+            address=where.address,
+            rpc_port=where.rpc_port,
+            home=where.home,
+            public_key=public_key,
+            database_version=driver.version(),
+        )
+        self.link = ClusterLink(self.local, driver, announce=announce)
+        self.joiner, self.enlisting = Joiner(), Enlisting(self.local, Enlister())
+        self.owed = Owed(self.local, self.link)
+        self._sealer = stores.sealer
+
+    def seal_params(self, home: HomeKind, params: Any) -> Mapping[str, Any]:
+        return seal_params(params, self._sealer_of(home))
+
+    def open_params(self, home: HomeKind, kind: type[T], params: Mapping[str, Any]) -> T:
+        return open_params(kind, params, self._sealer_of(home))
+
+    def _sealer_of(self, home: HomeKind) -> Sealer:
+        """Secrets are sealed by the home that keeps them."""
+        if home is HomeKind.AGENT:
+            return self._sealer
+        key = self.local.secret("cluster_key")
+        if key is None:
+            raise Refused("cluster.none", "this agent has no cluster key")
+        return Sealer(bytes.fromhex(key.reveal()))
+
+
+class Wires:
+    """Other agents: asked over `peers`, answered on a port of their own by what is registered in `verbs`."""
+
+    def __init__(self, membership: Membership) -> None:
+        local = membership.local
+        self.verbs = Verbs()
+        self.peers = Peers(local.address, local.rpc_port_of, local=self.verbs.carry_out)
+        self.rpc = RpcServer(local.address, self.verbs, port=local.rpc_port, allowed=local.answers)
+
+
+class Work:
+    """What can be done, and the engine that runs it."""
+
+    def __init__(self, stores: Stores, membership: Membership, wires: Wires, directories: tuple[Path, ...], limits: Limits) -> None:
+        local, peers = membership.local, wires.peers
+        self.registry = _registry(directories)
+        services: dict[type[Any], Any] = {
+            LocalAgent: local,
+            ClusterLink: membership.link,
+            Driver: membership.driver,
+            Peers: peers,
+            Joiner: membership.joiner,
+            Enlisting: membership.enlisting,
+            Naming: _Names(),
+            Owed: membership.owed,
+        }
+        tools = Tools(
+            here=local.address,
+            registry=self.registry,
+            services=services,
+            children=Leading(lambda: peers),
+            open_params=membership.open_params,
+            launch=launch,
+            end_recorded=end_recorded,
+            work_root=local.home / "work",
+            limits=limits,
+            clock=time.time_ns,
+        )
+        courier = RpcCourier(peers, self._maintainer)
+        self.engine = Engine(tools=tools, home=stores.own, inbox=stores.inbox, courier=courier)
+        register_courier(wires.verbs, self.engine)
+
+    def _maintainer(self) -> Address | None:
+        found = self.engine.maintainer()
+        return None if found is None else found.agent
+
+
+class Uses:
+    """The use cases. ``control`` is what every face calls."""
+
+    def __init__(self, stores: Stores, membership: Membership, wires: Wires, work: Work) -> None:
+        local, link, driver, engine = membership.local, membership.link, membership.driver, work.engine
+        here, peers = local.address, lambda: wires.peers
+        self.cluster = Clustering(local, link, engine, wires.peers, membership.owed, left=stores.copies.clear)
+        self.starter = Starter(here, work.registry, seal=membership.seal_params, submit=self.cluster.submit)
+        self.reading = Reading(local, stores.own, link, peers, stores.copies)
+        self.operating = Operating(local, self.reading, engine, peers, self.cluster.maintainer, stores.audit.append, work.registry)
+        self.waits = Waits(here, self.reading, engine.waiting, peers)
+        self.listing = Listing(local, stores.own, self.reading, peers)
+        self.led = Led(here, self.starter, work.registry, stores.own, engine)
+        self.keys = AgentKeys(local, driver, membership.private_key)
+        self._engine = engine
+        self.control = Oboe(
+            keys=self.keys,
+            local=local,
+            driver=driver,
+            link=link,
+            own=stores.own,
+            peers=peers,
+            reading=self.reading,
+            operating=self.operating,
+            operations=Operations(local, driver, link, membership.enlisting, self.starter),
+            waits=self.waits,
+            listing=self.listing,
+            users=Users(local, link, stores.audit.append),
+            life=Lifecycle(local, driver, link, self.starter, self.reading, peers),
+            troubles=self._troubles,
+        )
+
+    def _troubles(self) -> list[str]:
+        status = self._engine.status()
+        found = [f"{what}: {why}" for what, why in status.troubles.items()]
+        found += [f"dag {key}: {why}" for key, why in status.set_aside.items()]
+        return found + self.cluster.troubles()
+
+
+class Faces:
+    """What strangers and clients reach: the API and, on the same port, the handshakes of agents without a certificate."""
+
+    def __init__(self, stores: Stores, membership: Membership, wires: Wires, uses: Uses) -> None:
+        hands = Handshakes(membership.local, membership.private_key, stores.own.under_maintenance)
+        handshakes = Starlette(routes=list(handshake_routes(hands)))
+        self.api = Api(uses.control, dict.fromkeys(_HANDSHAKES, handshakes))
+        register_verbs(
+            wires.verbs,
+            membership=MembershipVerbs(membership.local, membership.driver, membership.link, uses.control.status),
+            reading=uses.reading,
+            operating=uses.operating,
+            led=uses.led,
+            waits=uses.waits,
+            listing=uses.listing,
+            begin_cluster=uses.cluster.begin,
+            forward=self.api.answer_forwarded,
+        )
+
+
+class _Names:
+    """Implements `Naming`: ids as OBShell's clients use them."""
+
+    def dag(self, home: Home, number: int) -> str:
+        return encode(home, number)
+
+
+def _registry(directories: tuple[Path, ...]) -> Registry:
+    registry = Registry()
+    registry.add_package(playbooks)
+    for found in entry_points(group="oboe.playbooks"):
+        registry.add_module(found.load())
+    for directory in directories:
+        registry.add_directory(directory)
+    return registry
+
+
+def _key_pair(facts: Facts) -> tuple[str, Secret]:
+    """The agent's RSA key, made at its first start."""
+    private, public = facts.get("private_key"), facts.get("public_key")
+    if isinstance(private, Secret) and isinstance(public, str):
+        return public, private
+    made = new_key_pair()
+    facts.put(private_key=made.private_pem, public_key=made.public_key)
+    return made.public_key, made.private_pem
