@@ -2,42 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import re
-import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from oboe.api.shared import envelope
-
 from .client import get
 from .fakes import FakeControl
 from .importer import view_of
-
-PAGES = Path(__file__).parent.parent / "data" / "seeds"
-_FRACTION = re.compile(r"\.(\d+)[+Z-]")
-_EDITED = ("id", "node_id", "task_id", "dag_id")
-"""The pages' ids do not fit each other: they were edited."""
+from .pages import assert_subset, digits, page, shanghai, times
 
 
 @pytest.fixture(autouse=True)
-def shanghai(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The pages were written there."""
-    monkeypatch.setenv("TZ", "Asia/Shanghai")
-    time.tzset()
-    envelope._second.cache_clear()
-    yield
-    monkeypatch.undo()
-    time.tzset()
-    envelope._second.cache_clear()
-
-
-def page(name: str) -> dict[str, Any]:
-    text = (PAGES / f"{name}.json").read_text()
-    return json.loads(re.sub(r'"xxx[x.]*"', '"10.10.10.1"', text))  # type: ignore[no-any-return]
+def _there() -> Iterator[None]:
+    with shanghai():
+        yield
 
 
 def hold(control: FakeControl, wire: Mapping[str, Any]) -> None:
@@ -46,40 +25,6 @@ def hold(control: FakeControl, wire: Mapping[str, Any]) -> None:
     home = view.dag.home.agent
     control.here = home or control.here
     control.held.append((view.dag, view.logs or ()))
-
-
-def assert_subset(shown: Any, expected: Any, path: str = "") -> None:
-    """Every member of the page is there, of the same type, in the page's order; what is no time and no edited id is equal."""
-    name = path.rpartition(".")[2]
-    assert type(shown) is type(expected), path
-    if isinstance(expected, dict):
-        assert [each for each in shown if each in expected] == list(expected), path
-        for each in expected:
-            assert_subset(shown[each], expected[each], f"{path}.{each}")
-    elif isinstance(expected, list):
-        assert len(shown) == len(expected), path
-        for one, other in zip(shown, expected, strict=True):
-            assert_subset(one, other, path)
-    elif name.endswith("time") or name == "timestamp":
-        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d*[1-9])?\+08:00", shown), path
-    elif name not in (*_EDITED, "traceId", "duration"):
-        assert shown == expected, path
-
-
-def times(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for name, each in value.items():
-            if name in ("start_time", "end_time"):
-                yield each
-            else:
-                yield from times(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from times(each)
-
-
-def digits(value: Any) -> int:
-    return max(len(match[1]) for text in times(value) if (match := _FRACTION.search(text)))
 
 
 def test_the_page_of_the_last_cluster_task(control: FakeControl, port: int) -> None:

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from oboe.cli.dags import SUCCEED, DagShown
 from oboe.cli.failure import AnswerError
+from oboe.kit.secret import Secret
+from oboe.remote import secrecy
+from tests.api.client import Received, send_raw
 from tests.spine.host import Host
-from tests.spine.world import World, shape
+from tests.spine.world import PASSWORD, World, shape
 
-__all__ = ["everything", "gone", "leaves", "names", "part", "refused", "runs", "scope", "status"]
+__all__ = ["asked", "everything", "gone", "leaves", "names", "part", "refused", "runs", "scope", "status"]
+
+
+def asked(host: Host, method: str, path: str, body: Any = None, *, password: str = PASSWORD) -> Received:
+    """One request as a client of the network sends it, and the whole answer. The path is that below ``/api/v1``."""
+    target = f"/api/v1{path}"
+    plain = b"" if body is None else json.dumps(body).encode()
+    key = str(host.public("/api/v1/secret")["public_key"])
+    sealed = secrecy.seal_request(key, password=Secret(password), uri=target, body=plain)
+    return send_raw(host.address.port, method, target, {"X-OCS-Header": sealed.header}, sealed.body)
 
 
 def scope(*hosts: Host, **more: Any) -> dict[str, Any]:

@@ -132,7 +132,12 @@ class Reading:
             cluster = self.unfinished_cluster(details=details)
         except OboeError:
             cluster = []
-        return Gathered([*own, *others, *cluster], others.missing)
+        local = sorted([*own, *others], key=lambda view: self._place(view.dag.home.agent))
+        return Gathered([*local, *cluster], others.missing)
+
+    def _place(self, agent: Address | None) -> int:
+        """Of an agent among the members: the original lists them in this order, the one that is asked in its turn."""
+        return next((at for at, member in enumerate(self._local.members()) if member.address == agent), -1)
 
     def unfinished_cluster(self, *, details: bool) -> Sequence[DagView]:
         return self._of_cluster(lambda home: [self._view(home, (dag, 0), details) for dag in home.unsettled() if _unfinished(dag)])
