@@ -40,6 +40,7 @@ check: $(STAMP) ## Lint, format, types, layers, generated pages
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.settings_docs --check
 	$(BIN)/python -m tools.conformance_docs --check
+	$(BIN)/python -m tools.ocp_conformance_docs --check
 
 walks: $(STAMP) ## Walk the state machine at random; EVENTS=5000000 SEED=0
 	$(BIN)/python -m tests.walks --events $(EVENTS) --seed $(SEED)
@@ -56,6 +57,7 @@ mutants: $(STAMP) ## Plant slips into the state machine and see that the walks n
 docs: $(STAMP) ## Write the pages that are generated from the code
 	$(BIN)/python -m tools.settings_docs
 	$(BIN)/python -m tools.conformance_docs
+	$(BIN)/python -m tools.ocp_conformance_docs
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url $(if $(UPGRADE),--upgrade)
 lock: $(STAMP) ## Write the lock files anew; UPGRADE=1 takes the newest versions

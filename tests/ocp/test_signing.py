@@ -1,4 +1,4 @@
-"""Signatures with an access key: the vectors of `ocp-task.md` §1.4, and what must not pass."""
+"""Signatures with an access key: the published vectors, those of `ocp-task.md` §1.4, and what must not pass."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from oboe.api.ocp.signing import SKEW_SECONDS, check_date, message_of, signature_of
+from oboe.api.ocp.signing import SKEW_SECONDS, check_date, is_signed, messages_of, signature_of
 from oboe.api.shared.exchange import Request
 from oboe.control.users import AccessKey
 from oboe.domain.errors import Refused
@@ -21,6 +21,64 @@ from tests.ocp.site import Answered, Site
 SECRET = Secret("spec-example-not-a-secret")
 HEADERS = {"content-type": "application/json", "date": "Mon, 06 Jan 2025 08:00:00 GMT", "host": "ocp.example:8080"}
 KEY = AccessKey("k" * 24, Secret("0123456789abcdef-secret"))
+
+
+MONITOR = "/api/v2/monitor/top?metrics=host_disk_total&labels=svr_ip:127.0.0.1&groupBy=app,svr_ip,device,mount_point"
+IDC = b'{"name":"test01","description":"test","regionId":1}'
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "headers", "body", "secret", "signature"),
+    [
+        (
+            "POST",
+            "/api/v2/compute/idcs",
+            {
+                "content-type": "application/json",
+                "date": "Tue, 17 Jan 2023 09:13:57 GMT",
+                "host": "ocp.alibaba.net:8080",
+                "x-ocp-data": "A,1",
+            },
+            IDC,
+            "2fc0c299cc94c6be266f2ceece765d4d",
+            "XN8P+O+v3vUabB16ZCooq5wMJoY=",
+        ),
+        (
+            "GET",
+            "/api/v2/compute/idcs?size=100",
+            {"content-type": "application/json;charset=utf-8", "date": "Tue, 17 Jan 2023 04:14:02 GMT", "host": "ocp.alibaba.net:8080"},
+            b"",
+            "2fc0c299cc94c6be266f2ceece765d4d",
+            "TsQD6HDOuZuJ409m0wdnZPmijlc=",
+        ),
+        (
+            "GET",
+            f"{MONITOR}&startTime=2024-04-15T14:29:55+08:00&endTime=2024-04-15T14:30:55+08:00&maxPoints=360",
+            {
+                "content-type": "application/json",
+                "date": "Mon, 15 Apr 2024 09:25:02 GMT",
+                "host": "127.0.0.1:8080",
+                "x-ocp-origin": "for-test",
+            },
+            b"",
+            "d75332c5eed8d440a84a35ac6248d397",
+            "To11kg1EsB/dPWyDnnpuUzIUoQk=",
+        ),
+    ],
+    ids=["4.2, example 1", "4.2, example 2", "4.3"],
+)
+def test_the_published_requests_are_signed(
+    method: str, target: str, headers: dict[str, str], body: bytes, secret: str, signature: str
+) -> None:
+    """From "AK/SK signature generation rules" in github.com/oceanbase/ocp-doc, en-US/1900.reference-guide/200.api-reference/
+    300.ak-sk-sign-roles.md: the two examples at commit fb17cf9c (OCP 4.2), the one at commit 1a2ab03f (OCP 4.3), with the address that
+    its program has (its prose writes xxx for it, which gives another signature), and the target that its request has."""
+    path, _, query = target.partition("?")
+    request = Request(
+        method=method, target=target, path=path, query=query, headers=headers, body=body, source="", received_at=0.0, started=0.0
+    )
+    assert is_signed(request, Secret(secret), signature)
+    assert not is_signed(request, Secret(secret[1:]), signature)
 
 
 @pytest.mark.parametrize(
@@ -46,21 +104,21 @@ KEY = AccessKey("k" * 24, Secret("0123456789abcdef-secret"))
     ],
 )
 def test_vectors(method: str, target: str, more: dict[str, str], body: bytes, line: str, signature: str) -> None:
-    message = message_of(method, target, HEADERS | more, body)
+    message = usual(method, target, HEADERS | more, body)
     assert message.split("\n")[-1] == line
     assert signature_of(SECRET, message) == signature
 
 
 def test_a_body_is_signed_by_its_digest_in_capitals() -> None:
-    assert message_of("POST", "/api/v2/demo", HEADERS, b'{"a":1}').split("\n")[1] == "BB6CB5C68DF4652941CAF652A366F2D8"
+    assert usual("POST", "/api/v2/demo", HEADERS, b'{"a":1}').split("\n")[1] == "BB6CB5C68DF4652941CAF652A366F2D8"
 
 
 def test_an_empty_part_keeps_its_line() -> None:
-    assert message_of("get", "/p", {}, b"") == "GET\n\n\n\n\n\n/p"
+    assert usual("get", "/p", {}, b"") == "GET\n\n\n\n\n\n/p"
 
 
 def test_signed_headers_are_sorted_by_name_and_their_values_are_not() -> None:
-    message = message_of("GET", "/p", {"x-ocp-zone": "z", "x-ocp-data": "A,1", "x-other": "no"}, b"")
+    message = usual("GET", "/p", {"x-ocp-zone": "z", "x-ocp-data": "A,1", "x-other": "no"}, b"")
     assert message.split("\n")[5:7] == ["x-ocp-data:A,1", "x-ocp-zone:z"]
 
 
@@ -69,7 +127,8 @@ def test_signed_headers_are_sorted_by_name_and_their_values_are_not() -> None:
     [
         ("b=2&a=1", "a=1&b=2"),
         ("a=2&a=1", "a=1%2C2"),
-        ("a=&b=1", "b=1"),
+        ("a=&b=1", "a=&b=1"),
+        ("a=&a=2", "a=2"),
         ("a=x+y", "a=x%20y"),
         ("a=x%20y%2Bz", "a=x%20y%2Bz"),
         ("a=-._~", "a=-._~"),
@@ -78,7 +137,22 @@ def test_signed_headers_are_sorted_by_name_and_their_values_are_not() -> None:
     ],
 )
 def test_the_query_is_signed_in_one_form(query: str, signed: str) -> None:
-    assert message_of("GET", f"/p?{query}", {}, b"").split("\n")[-1] == f"/p?{signed}"
+    assert usual("GET", f"/p?{query}", {}, b"").split("\n")[-1] == f"/p?{signed}"
+
+
+def test_other_ways_to_write_the_same_query_are_taken() -> None:
+    """The vendor's programs write it in these."""
+
+    def forms(query: str) -> list[str]:
+        return [message.split("\n")[-1] for message in messages_of("GET", f"/p?{query}", {}, b"")]
+
+    assert forms("a=1&b=2") == ["/p?a=1&b=2"]
+    assert forms("a=x+y") == ["/p?a=x%20y", "/p?a=x+y", "/p?a=x%2By"]
+    assert forms("a=~%2A%20") == ["/p?a=~%2A%20", "/p?a=%7E*+"]
+
+
+def usual(method: str, target: str, headers: Mapping[str, str], body: bytes) -> str:
+    return next(messages_of(method, target, headers, body))
 
 
 @pytest.mark.parametrize(("away", "fine"), [(SKEW_SECONDS - 1, True), (-SKEW_SECONDS + 1, True), (SKEW_SECONDS + 1, False), (-901, False)])
@@ -96,6 +170,12 @@ def test_a_request_without_a_date_is_none() -> None:
     for headers in ({}, {"date": "today"}):
         with pytest.raises(Refused, match="Date"):
             check_date(made(headers, 0.0))
+
+
+def test_the_time_may_come_in_a_header_of_ocps_own() -> None:
+    now = 1_736_150_400.0
+    check_date(made({"x-ocp-date": formatdate(now, usegmt=True)}, now))
+    assert usual("GET", "/p", {"x-ocp-date": "then"}, b"").split("\n")[3:6] == ["then", "", "x-ocp-date:then"]
 
 
 def made(headers: Mapping[str, str], now: float) -> Request:
@@ -119,7 +199,7 @@ def send(site: Site, method: str, path: str, *, headers: list[tuple[str, str]] |
     for name, value in sent:
         named[name.lower()] = f"{named[name.lower()]},{value}" if name.lower() in named else value
     body = changed.get("signed_body", b"")
-    signature = signature_of(KEY.secret, message_of(method, path, named, body))
+    signature = signature_of(KEY.secret, usual(method, path, named, body))
     sent = [pair for pair in sent if pair[0] != "Host"] + changed.get("more", [])
     connection = HTTPConnection("127.0.0.1", site.address.port, timeout=20)
     try:
