@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -89,9 +90,12 @@ def _connect(agent: AgentProcess, database: str | None) -> Any:
 
 def _in_directory(parent: Path, part: Callable[[Path], Any]) -> Any:
     directory = Path(tempfile.mkdtemp(dir=parent))
+    began = time.monotonic()
+    print(f"measuring {part.__module__.rpartition('.')[2]}.{part.__name__.strip('_')} ...", end="", file=sys.stderr, flush=True)
     try:
         return part(directory)
     finally:
+        print(f" {time.monotonic() - began:.0f} s", file=sys.stderr)
         shutil.rmtree(directory, ignore_errors=True)
 
 

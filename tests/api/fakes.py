@@ -70,11 +70,25 @@ class FakeLife:
         return asked
 
 
+class FakePlaybooks:
+    """None."""
+
+    def all(self) -> Sequence[Any]:
+        return []
+
+    def one(self, name: str) -> Any:
+        raise Refused("playbook.unknown", f"no playbook is named {name!r}")
+
+    def start(self, name: str, params: Mapping[str, Any], **given: Any) -> Any:
+        return self.one(name)
+
+
 @dataclass
 class FakeControl:
     """Reads answer from ``held``; operations call what the test put into ``makes``, by name; everything asked is in ``asked``."""
 
     keys: FakeKeys = field(default_factory=FakeKeys)
+    playbooks: FakePlaybooks = field(default_factory=FakePlaybooks)
     here: Address = HERE
     held: list[tuple[Dag, tuple[LogRecord, ...]]] = field(default_factory=list)
     makes: dict[str, Callable[..., Any]] = field(default_factory=dict)

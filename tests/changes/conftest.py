@@ -67,7 +67,11 @@ class Place:
 
 
 def born(root: Path, *, playbooks: tuple[Path, ...]) -> Agent:
-    port, rpc_port = free_ports(2)
+    """An agent of that home, at the address that it had in its last life."""
+    kept = root / "ports.json"
+    if not kept.exists():
+        kept.write_text(json.dumps(free_ports(2)))
+    port, rpc_port = json.loads(kept.read_text())
     home = root / "home"
     home.mkdir(parents=True, exist_ok=True)
     return Agent(

@@ -53,9 +53,7 @@ def _home_command(command: F) -> F:
 @click.option(
     "--driver", type=click.Choice(["seekdb", "fake"]), default="seekdb", show_default=True, help="The database product it manages."
 )
-@click.option(
-    "--playbooks", type=click.Path(path_type=Path, exists=True, file_okay=False), multiple=True, help="A directory of your own playbooks."
-)
+@click.option("--playbooks", type=click.Path(path_type=Path), multiple=True, help="A directory of your own playbooks; may be repeated.")
 @click.option("--foreground", is_flag=True, help="Do not go into the background; SIGTERM ends it.")
 @_home_command
 @click.pass_obj

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from oboe.control.changing import Change
 from oboe.control.gathering import Gathered
@@ -19,6 +19,9 @@ from oboe.domain.model import Dag
 from oboe.domain.values import Address, Identity
 from oboe.engine.ports import Page
 from oboe.kit.secret import Secret
+
+if TYPE_CHECKING:
+    from oboe.control.playbooks import Playbooks
 
 __all__ = ["Caller", "Control", "ForwardedAnswer", "ForwardedRequest", "Keys", "Life"]
 
@@ -121,6 +124,8 @@ class Control(Protocol):
     keys: Keys
     users: Users
     """The accounts of the faces that have users."""
+    playbooks: Playbooks
+    """Every registered playbook by its name."""
     life: Life
     """What is done with a running cluster."""
 
@@ -217,4 +222,4 @@ class Control(Protocol):
         """Of every member; None: it did not answer within the bound."""
 
     def ready(self) -> Mapping[str, Any]:
-        """``{"ready": bool, "waits_for": [text, …]}`` for ``GET /oboe/v1/ready``."""
+        """``{"ready": bool, "waits_for": [text, …]}`` for ``GET /oboe/v1/ready``; ``playbooks`` lists those that did not load, if any."""

@@ -12,6 +12,7 @@ from oboe.control.gathering import Gathered
 from oboe.control.listing import Found, Listing, Search
 from oboe.control.operating import Operating
 from oboe.control.operations import Operations
+from oboe.control.playbooks import Playbooks
 from oboe.control.port import Caller, ForwardedAnswer, ForwardedRequest, Keys, Life
 from oboe.control.reading import GATHER_SECONDS, Reading
 from oboe.control.users import Users
@@ -62,6 +63,7 @@ class Oboe:
         users: Users,
         life: Life,
         troubles: Callable[[], Sequence[str]],
+        playbooks: Playbooks,
     ) -> None:
         self.keys = keys
         self._local = local
@@ -77,6 +79,7 @@ class Oboe:
         self.users = users
         self.life = life
         self._troubles = troubles
+        self.playbooks = playbooks
         self._started_at = time.time_ns()
 
     # This agent
@@ -121,7 +124,8 @@ class Oboe:
             seen = self._driver.observe(instance, password=self.keys.root_password(), timeout=_READY_SECONDS)
             if seen.state is not DatabaseState.AVAILABLE:
                 waits.insert(0, f"this host's database: {seen.reason}")
-        return {"ready": not waits, "waits_for": waits}
+        told = [str(one) for one in self.playbooks.unloaded()]
+        return {"ready": not waits, "waits_for": waits, **({"playbooks": told} if told else {})}
 
     # Reading
 

@@ -33,6 +33,7 @@ from oboe.control.lifecycle import Lifecycle
 from oboe.control.listing import Listing
 from oboe.control.operating import Operating
 from oboe.control.operations import Operations
+from oboe.control.playbooks import Playbooks
 from oboe.control.reading import Reading
 from oboe.control.service import Oboe
 from oboe.control.starting import Starter
@@ -209,6 +210,7 @@ class Uses:
             users=Users(local, link, stores.audit.append),
             life=Lifecycle(local, driver, link, self.starter, self.reading, peers),
             troubles=self._troubles,
+            playbooks=Playbooks(work.registry, self.starter, self.reading.cluster_home),
         )
 
     def _troubles(self) -> list[str]:
@@ -248,8 +250,7 @@ class _Names:
 def _registry(directories: tuple[Path, ...]) -> Registry:
     registry = Registry()
     registry.add_package(playbooks)
-    for found in entry_points(group="oboe.playbooks"):
-        registry.add_module(found.load())
+    registry.add_entry_points(entry_points(group="oboe.playbooks"))
     for directory in directories:
         registry.add_directory(directory)
     return registry

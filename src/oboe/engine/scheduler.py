@@ -42,14 +42,24 @@ class Scheduler:
     """One home that this agent serves. Thread-safe from outside."""
 
     def __init__(
-        self, store: DagStore, hands: Hands, *, here: Address, limits: Limits, epoch: int = 1, clock: Callable[[], int] = time.time_ns
+        self,
+        store: DagStore,
+        hands: Hands,
+        *,
+        here: Address,
+        limits: Limits,
+        epoch: int = 1,
+        clock: Callable[[], int] = time.time_ns,
+        unfit: Callable[[Dag], str] = lambda dag: "",
     ) -> None:
+        """``unfit`` says why a dag cannot be carried out here at all; empty: it can."""
         self.store = store
         self.epoch = epoch
         self._hands = hands
         self._here = here
         self._limits = limits
         self._clock = clock
+        self._unfit = unfit
         self._queue: SimpleQueue[Item | None] = SimpleQueue()
         self._live = Live()
         self._carried: list[Item] = []
@@ -290,7 +300,7 @@ class Scheduler:
             for report, _ in case.told:
                 if report.phase is Phase.ENDED:
                     self._hands.forget(report.fence)
-            if case.key in self._aside:
+            if case.key in self._aside and not case.asks_cancel:
                 self._refuse(case, TryAgain("dag.set_aside", self._aside[case.key], after_seconds=60))
                 continue
             if fresh:
@@ -302,7 +312,7 @@ class Scheduler:
                     continue
                 case.open(dag)
                 case.wake = case.wake or fresh
-                case.decide(now=now, here=self._here, epoch=self.epoch)
+                self._decide(case, now=now)
             except TryAgain:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever is wrong with this dag must not stop the others
@@ -311,6 +321,20 @@ class Scheduler:
             ready[case.key] = case
         self._hands.begin(ready, self._case_of, now=now, epoch=self.epoch)
         return ready
+
+    def _decide(self, case: Case, *, now: int) -> None:
+        """Advance it. What cannot be carried out here stands still, but it can be cancelled: then nothing of it is to be carried out."""
+        dag = case.before
+        assert dag is not None
+        reason = "" if case.key in self._live.dags or fold.settled(dag) or _halted(dag) else self._unfit(dag)
+        if reason and not case.asks_cancel:
+            raise Refused("dag.unfit", reason)
+        case.wake = case.wake and not reason
+        case.decide(now=now, here=self._here, epoch=self.epoch)
+        if reason:
+            if case.after is None or not _halted(case.after):
+                raise Refused("dag.unfit", reason)
+            self._aside.pop(case.key, None)
 
     def _case_of(self, key: str) -> Case | None:
         """A case for a dag of which nothing came in, but a sub-task waits for a worker."""
@@ -424,10 +448,18 @@ class Scheduler:
             _fail(item, error)
 
     def _set_aside(self, case: Case, error: Exception) -> None:
-        _log.error("dag %s is set aside", case.key, exc_info=error)
-        self._aside[case.key] = f"{type(error).__name__}: {error}"
+        told = isinstance(error, OboeError)
+        self._aside[case.key] = str(error) if told else f"{type(error).__name__}: {error}"
+        _log.error("dag %s is set aside: %s", case.key, self._aside[case.key], exc_info=None if told else error)
         self._live.drop(case.key)
-        self._refuse(case, Bug("dag.set_aside", self._aside[case.key]))
+        why = self._aside[case.key]
+        unfit = isinstance(error, Refused)
+        self._refuse(case, TryAgain("dag.set_aside", why, after_seconds=60) if unfit else Bug("dag.set_aside", why))
+
+
+def _halted(dag: Dag) -> bool:
+    """Nothing of it begins unless a person asks."""
+    return dag.cancelled or fold.dag_state(dag) is State.FAILED
 
 
 def _answer(future: Future[object] | Future[Dag] | Future[Verdict], value: object) -> None:

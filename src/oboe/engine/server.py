@@ -59,10 +59,23 @@ class _Served:
         tools = executor.tools
         self.dispatcher = Dispatcher(courier, tools.limits, still_open=self._still_open)
         hands = Hands(self.dispatcher, executor, here=tools.here, clock=tools.clock)
-        self.scheduler = Scheduler(store, hands, here=tools.here, limits=tools.limits, epoch=epoch, clock=tools.clock)
+        self._tools = tools
+        self.scheduler = Scheduler(
+            store, hands, here=tools.here, limits=tools.limits, epoch=epoch, clock=tools.clock, unfit=self._missing_steps
+        )
 
     def _still_open(self, fence: Fence) -> bool:
         return self.scheduler.is_open(fence)
+
+    def _missing_steps(self, dag: Dag) -> str:
+        """Which playbook would have to load here again before the dag can go on; empty: none. Other agents load their own."""
+        here, known = self._tools.here, self._tools.registry
+        for node in dag.plan.nodes:
+            mine = node.at_home or any(agent is None or agent == here for agent in node.agents)
+            if mine and not known.has_step(node.step):
+                remedy = "bring it back and start the agent again, or cancel the dag"
+                return f"step {node.step} of playbook {dag.playbook!r} is not loaded: {remedy}"
+        return ""
 
     def stop(self, timeout: float) -> None:
         self.scheduler.stop(timeout)

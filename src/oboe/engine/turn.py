@@ -112,6 +112,11 @@ class Case:
             if isinstance(item, Born):
                 self.born = item.dag
 
+    @property
+    def asks_cancel(self) -> bool:
+        """Whether somebody asks to cancel the whole dag."""
+        return any(isinstance(asked.event, events.Cancel) and asked.event.sub_task is None for asked in self.asked)
+
     def open(self, dag: Dag) -> None:
         """Begin with this value, forgetting what an earlier try made of another."""
         self.before = self.after = dag

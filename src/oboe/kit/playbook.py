@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -79,6 +80,8 @@ class Playbook:
     """A ``msgspec.Struct``; fields of type `Secret` are sealed at rest."""
     draw: Callable[[Any, Sketch], None]
     doc: str = ""
+    started_by: str = ""
+    """What starts it where its name alone does not: a command that looks at the cluster first, or the playbook that leads it."""
 
     def sketch(self, params: Any) -> Sketch:
         """Draw the plan for these params. Pure: reads nothing but ``params``."""
@@ -88,11 +91,21 @@ class Playbook:
 
 
 def playbook(
-    name: str, *, home: HomeKind, params: type[P], maintenance: Maintenance = _NONE
+    name: str, *, home: HomeKind, params: type[P], maintenance: Maintenance = _NONE, started_by: str = ""
 ) -> Callable[[Callable[[P, Sketch], None]], Playbook]:
-    """Decorate the function that draws the plan; the module's attribute becomes the `Playbook`."""
+    """Decorate the function that draws the plan; the module's attribute becomes the `Playbook`. Its docstring says what it does.
+
+    ``started_by``: see `Playbook.started_by`; without it, ``oboe playbook run NAME`` starts it."""
 
     def register(draw: Callable[[P, Sketch], None]) -> Playbook:
-        return Playbook(name=name, home=home, maintenance=maintenance, params=params, draw=draw, doc=(draw.__doc__ or "").strip())
+        return Playbook(
+            name=name,
+            home=home,
+            maintenance=maintenance,
+            params=params,
+            draw=draw,
+            doc=inspect.cleandoc(draw.__doc__ or ""),
+            started_by=started_by,
+        )
 
     return register

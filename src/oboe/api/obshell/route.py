@@ -35,6 +35,7 @@ TEXT_CHARACTERS_MAX = 16_384
 _FIELDS_MAX = 100
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL_IN_LINES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 """They are part of no name, address, path or password, and end whatever is written line by line."""
 
 TRUE = ("1", "t", "T", "true", "TRUE", "True")
@@ -64,16 +65,17 @@ class Call:
     data_on_error: Any = NO_DATA
     headers: list[tuple[str, str]] = field(default_factory=list)
 
-    def bind(self, kind: type[T]) -> T:
+    def bind(self, kind: type[T], *, lines: bool = False) -> T:
         """The body as ``kind``; no body is ``{}``; unknown members are ignored; no text is long or has control characters.
 
-        `Refused` ``request.body``."""
+        ``lines``: texts may have several lines. `Refused` ``request.body``."""
         try:
             asked = msgspec.json.decode(self.body or b"{}", type=kind, dec_hook=_secret)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Refused("request.body", f"the body cannot be read: {error}") from None
         texts = _texts(msgspec.to_builtins(asked, enc_hook=Secret.reveal))
-        if any(len(text) > TEXT_CHARACTERS_MAX or _CONTROL.search(text) for text in texts):
+        control = _CONTROL_IN_LINES if lines else _CONTROL
+        if any(len(text) > TEXT_CHARACTERS_MAX or control.search(text) for text in texts):
             raise Refused("request.body", f"a text in the body holds control characters, or more than {TEXT_CHARACTERS_MAX}")
         return asked
 

@@ -7,7 +7,7 @@ from typing import Any
 from oboe.api.obshell.app import Obshell
 from oboe.api.obshell.auth import Door
 from oboe.api.obshell.route import Call, Route
-from oboe.api.own import dags, users
+from oboe.api.own import dags, playbooks, users
 from oboe.control.port import Control
 
 __all__ = ["PREFIX", "ROUTES", "own_api"]
@@ -23,6 +23,7 @@ def _ready(call: Call) -> Any:
 ROUTES = (
     Route(method="GET", path="/ready", handler=_ready, public=True),
     *dags.ROUTES,
+    *playbooks.ROUTES,
     *users.ROUTES,
 )
 

@@ -6,16 +6,14 @@ ever holds one. An agent that nobody has given a password yet listens to its own
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import Any
 
 import msgspec
 
 from oboe.api.obshell.route import Call, Route
+from oboe.api.own.callers import check_caller
 from oboe.api.shared.envelope import NO_DATA, Contents
 from oboe.control.users import AccessKey, User
-from oboe.domain.errors import Refused
-from oboe.domain.values import Identity
 from oboe.kit.secret import Secret
 
 __all__ = ["ROUTES"]
@@ -25,7 +23,7 @@ _ROOT = "root"
 
 class NewUser(msgspec.Struct):
     name: str
-    password: str
+    password: Secret
     grants: list[str] = []
 
 
@@ -34,7 +32,7 @@ class Grants(msgspec.Struct):
 
 
 class Password(msgspec.Struct):
-    password: str
+    password: Secret
 
 
 class Disabled(msgspec.Struct):
@@ -43,50 +41,50 @@ class Disabled(msgspec.Struct):
 
 class Key(msgspec.Struct):
     id: str
-    secret: str
+    secret: Secret
 
 
 def _list(call: Call) -> Contents:
     """Every user, without anything secret."""
-    _check_caller(call)
+    check_caller(call)
     return Contents([_object(user) for user in call.control.users.all()])
 
 
 def _add(call: Call) -> dict[str, Any]:
-    _check_caller(call)
+    check_caller(call)
     asked = call.bind(NewUser)
-    return _object(call.control.users.add(asked.name, Secret(asked.password), asked.grants, who=_ROOT))
+    return _object(call.control.users.add(asked.name, asked.password, asked.grants, who=_ROOT))
 
 
 def _grant(call: Call) -> dict[str, Any]:
     """These and no others."""
-    _check_caller(call)
+    check_caller(call)
     return _object(call.control.users.grant(_name(call), call.bind(Grants).grants, who=_ROOT))
 
 
 def _password(call: Call) -> dict[str, Any]:
-    _check_caller(call)
-    return _object(call.control.users.set_password(_name(call), Secret(call.bind(Password).password), who=_ROOT))
+    check_caller(call)
+    return _object(call.control.users.set_password(_name(call), call.bind(Password).password, who=_ROOT))
 
 
 def _disable(call: Call) -> dict[str, Any]:
-    _check_caller(call)
+    check_caller(call)
     return _object(call.control.users.disable(_name(call), disabled=call.bind(Disabled).disabled, who=_ROOT))
 
 
 def _key(call: Call) -> dict[str, Any]:
-    _check_caller(call)
+    check_caller(call)
     asked = call.bind(Key)
-    return _object(call.control.users.add_key(_name(call), AccessKey(asked.id, Secret(asked.secret)), who=_ROOT))
+    return _object(call.control.users.add_key(_name(call), AccessKey(asked.id, asked.secret), who=_ROOT))
 
 
 def _drop_key(call: Call) -> dict[str, Any]:
-    _check_caller(call)
+    check_caller(call)
     return _object(call.control.users.drop_key(_name(call), call.path_values["key"], who=_ROOT))
 
 
 def _remove(call: Call) -> Any:
-    _check_caller(call)
+    check_caller(call)
     call.control.users.remove(_name(call), who=_ROOT)
     return NO_DATA
 
@@ -103,16 +101,6 @@ def _object(user: User) -> dict[str, Any]:
         "keys": [key.id for key in user.keys],
         "disabled": user.disabled,
     }
-
-
-def _check_caller(call: Call) -> None:
-    """`Refused` ``auth.no_agent_password`` for a stranger where there is no password to ask for."""
-    keys = call.control.keys
-    if keys.identity() is not Identity.SINGLE or keys.agent_password() is not None:
-        return
-    source = call.caller.source
-    if not source or (not ip_address(source).is_loopback and source != call.control.agent().address.ip):
-        raise Refused("auth.no_agent_password", "an agent without a password takes users from its own host only")
 
 
 _CODES = {

@@ -56,7 +56,9 @@ class BecomeMaster(Step):
         run.use(LocalAgent).leave()
 
 
-@playbook("Join self", home=HomeKind.AGENT, params=JoinSelfParams, maintenance=Maintenance(MaintenanceKind.GLOBAL))
+@playbook(
+    "Join self", home=HomeKind.AGENT, params=JoinSelfParams, maintenance=Maintenance(MaintenanceKind.GLOBAL), started_by="oboe cluster join"
+)
 def join_self(params: JoinSelfParams, sketch: Sketch) -> None:
     """A SINGLE agent becomes the MASTER of a cluster to be."""
     sketch.stage("Join self", BecomeMaster)
@@ -131,7 +133,13 @@ class BecomeFollower(Step):
         local.leave()
 
 
-@playbook("Join to master", home=HomeKind.AGENT, params=JoinToMasterParams, maintenance=Maintenance(MaintenanceKind.GLOBAL))
+@playbook(
+    "Join to master",
+    home=HomeKind.AGENT,
+    params=JoinToMasterParams,
+    maintenance=Maintenance(MaintenanceKind.GLOBAL),
+    started_by="oboe cluster join",
+)
 def join_to_master(params: JoinToMasterParams, sketch: Sketch) -> None:
     """A SINGLE agent becomes a FOLLOWER of a MASTER."""
     sketch.stage("Join to master", AskMaster)

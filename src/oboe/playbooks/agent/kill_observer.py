@@ -61,7 +61,7 @@ class KillObserver(Step):
         run.log("set agent to single agent success")
 
 
-@playbook("Kill observer", home=HomeKind.AGENT, params=KillObserverParams, maintenance=_GLOBAL)
+@playbook("Kill observer", home=HomeKind.AGENT, params=KillObserverParams, maintenance=_GLOBAL, started_by="Cluster scale in")
 def kill_observer(params: KillObserverParams, sketch: Sketch) -> None:
     """End this host's database because its server leaves the cluster."""
     sketch.stage("Kill observer", KillObserver)
@@ -83,7 +83,9 @@ class StartForRollback(Step):
         run.use(Driver).start(instance, source=None, run=run)
 
 
-@playbook("Start observer for scale in rollback", home=HomeKind.AGENT, params=RestartParams, maintenance=_GLOBAL)
+@playbook(
+    "Start observer for scale in rollback", home=HomeKind.AGENT, params=RestartParams, maintenance=_GLOBAL, started_by="Cluster scale in"
+)
 def start_for_rollback(params: RestartParams, sketch: Sketch) -> None:
     """Start this host's database again because its server stays after all."""
     sketch.stage("Start observer for scale in rollback", StartForRollback)

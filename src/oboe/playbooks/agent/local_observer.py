@@ -63,7 +63,9 @@ class StopLocal(_LocalStep):
         stop_here(run, graceful=False)
 
 
-@playbook("Start local observer", home=HomeKind.AGENT, params=LocalObserverParams, maintenance=Maintenance())
+@playbook(
+    "Start local observer", home=HomeKind.AGENT, params=LocalObserverParams, maintenance=Maintenance(), started_by="oboe cluster start"
+)
 def start_local_observer(params: LocalObserverParams, sketch: Sketch) -> None:
     """Start this host's database, whatever the cluster is like."""
     sketch.stage("Check ob process and config", CheckProcess)
@@ -71,7 +73,7 @@ def start_local_observer(params: LocalObserverParams, sketch: Sketch) -> None:
     sketch.stage("Get connection of observer", GetConnection)
 
 
-@playbook("Stop local observer", home=HomeKind.AGENT, params=LocalObserverParams, maintenance=Maintenance())
+@playbook("Stop local observer", home=HomeKind.AGENT, params=LocalObserverParams, maintenance=Maintenance(), started_by="oboe cluster stop")
 def stop_local_observer(params: LocalObserverParams, sketch: Sketch) -> None:
     """End this host's database, whatever the cluster is like."""
     sketch.stage("Stop observer", StopLocal)

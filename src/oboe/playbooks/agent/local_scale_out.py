@@ -179,7 +179,13 @@ class SyncFromObserver(_LedStep):
         run.use(LocalAgent).become(Identity.SCALING_OUT)
 
 
-@playbook("Local scale out", home=HomeKind.AGENT, params=LocalScaleOutParams, maintenance=Maintenance(MaintenanceKind.GLOBAL))
+@playbook(
+    "Local scale out",
+    home=HomeKind.AGENT,
+    params=LocalScaleOutParams,
+    maintenance=Maintenance(MaintenanceKind.GLOBAL),
+    started_by="Cluster scale out",
+)
 def local_scale_out(params: LocalScaleOutParams, sketch: Sketch) -> None:
     """Join a running cluster, led by it."""
     sketch.stage("Be scaling agent", BeScalingAgent)

@@ -97,7 +97,7 @@ class CreateWorkdir(Step):
         remove_instance(run, run.params(WorkdirParams).instance)
 
 
-@playbook("Create observer workdir", home=HomeKind.AGENT, params=WorkdirParams, maintenance=_GLOBAL)
+@playbook("Create observer workdir", home=HomeKind.AGENT, params=WorkdirParams, maintenance=_GLOBAL, started_by="Initialize cluster")
 def create_workdir(params: WorkdirParams, sketch: Sketch) -> None:
     """Make the directories of this host's database."""
     sketch.stage("Create observer workdir", CreateWorkdir)
@@ -115,7 +115,7 @@ class DestroyWorkdir(Step):
         remove_instance(run, run.params(DestroyParams).instance)
 
 
-@playbook("Destroy observer workdir", home=HomeKind.AGENT, params=DestroyParams, maintenance=_GLOBAL)
+@playbook("Destroy observer workdir", home=HomeKind.AGENT, params=DestroyParams, maintenance=_GLOBAL, started_by="Initialize cluster")
 def destroy_workdir(params: DestroyParams, sketch: Sketch) -> None:
     """Remove this host's database."""
     sketch.stage("Destroy observer workdir", DestroyWorkdir)
@@ -138,7 +138,7 @@ class StartObserver(Step):
             run.use(Driver).stop(params.instance, graceful=False, run=run)
 
 
-@playbook("Start observer", home=HomeKind.AGENT, params=StartParams, maintenance=_GLOBAL)
+@playbook("Start observer", home=HomeKind.AGENT, params=StartParams, maintenance=_GLOBAL, started_by="Initialize cluster")
 def start_observer(params: StartParams, sketch: Sketch) -> None:
     """Start this host's database."""
     sketch.stage("Start observer", StartObserver)
@@ -157,7 +157,7 @@ class StopObserver(Step):
         run.use(Driver).stop(params.instance, graceful=params.graceful, run=run)
 
 
-@playbook("Stop observer", home=HomeKind.AGENT, params=StopParams, maintenance=_GLOBAL)
+@playbook("Stop observer", home=HomeKind.AGENT, params=StopParams, maintenance=_GLOBAL, started_by="Initialize cluster")
 def stop_observer(params: StopParams, sketch: Sketch) -> None:
     """Stop this host's database."""
     sketch.stage("Stop observer", StopObserver)

@@ -48,7 +48,7 @@ class ToSingle(_RemoveStep):
         run.log("set agent to single agent success")
 
 
-@playbook("Agent to single", home=HomeKind.AGENT, params=ToSingleParams, maintenance=_GLOBAL)
+@playbook("Agent to single", home=HomeKind.AGENT, params=ToSingleParams, maintenance=_GLOBAL, started_by="Remove follower agent")
 def agent_to_single(params: ToSingleParams, sketch: Sketch) -> None:
     """Become SINGLE, told by the MASTER."""
     sketch.stage("Agent to single", ToSingle)
@@ -89,7 +89,7 @@ class ForgetFollower(_RemoveStep):
         run.log(f"remove follower agent {agent} success")
 
 
-@playbook("Remove follower agent", home=HomeKind.AGENT, params=RemoveFollowerParams, maintenance=_GLOBAL)
+@playbook("Remove follower agent", home=HomeKind.AGENT, params=RemoveFollowerParams, maintenance=_GLOBAL, started_by="oboe cluster remove")
 def remove_follower_agent(params: RemoveFollowerParams, sketch: Sketch) -> None:
     """Remove one FOLLOWER."""
     sketch.name = f"Remove follower agent {params.agent}"
@@ -104,7 +104,7 @@ class RemoveMaster(_RemoveStep):
         run.use(LocalAgent).leave()
 
 
-@playbook("Remove all agents", home=HomeKind.AGENT, params=RemoveAllParams, maintenance=_GLOBAL)
+@playbook("Remove all agents", home=HomeKind.AGENT, params=RemoveAllParams, maintenance=_GLOBAL, started_by="oboe cluster remove")
 def remove_all_agents(params: RemoveAllParams, sketch: Sketch) -> None:
     """Remove every FOLLOWER, then the MASTER."""
     if params.followers:

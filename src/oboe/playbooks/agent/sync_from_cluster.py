@@ -62,7 +62,13 @@ class Synchronize(Step):
         """Nothing: what was copied is forgotten when the agent leaves, and copied again when it stays."""
 
 
-@playbook("Synchronize agent from cluster", home=HomeKind.AGENT, params=SyncParams, maintenance=Maintenance(MaintenanceKind.GLOBAL))
+@playbook(
+    "Synchronize agent from cluster",
+    home=HomeKind.AGENT,
+    params=SyncParams,
+    maintenance=Maintenance(MaintenanceKind.GLOBAL),
+    started_by="Initialize cluster",
+)
 def sync_from_cluster(params: SyncParams, sketch: Sketch) -> None:
     """Bring this agent up to what its cluster knows."""
     sketch.stage("Synchronize agent from cluster", Synchronize)

@@ -159,7 +159,7 @@ class StopObserver(_LedStep):
         stop_here(run, graceful=run.params(TogetherParams).graceful)
 
 
-@playbook(START, home=HomeKind.AGENT, params=TogetherParams, maintenance=_GLOBAL)
+@playbook(START, home=HomeKind.AGENT, params=TogetherParams, maintenance=_GLOBAL, started_by="Start OB")
 def start_together(params: TogetherParams, sketch: Sketch) -> None:
     """This agent's part in *Start OB*."""
     sketch.name = "Start observer"
@@ -171,7 +171,7 @@ def start_together(params: TogetherParams, sketch: Sketch) -> None:
     sketch.stage("Wait for task to end", WaitForEnd)
 
 
-@playbook(STOP, home=HomeKind.AGENT, params=TogetherParams, maintenance=_GLOBAL)
+@playbook(STOP, home=HomeKind.AGENT, params=TogetherParams, maintenance=_GLOBAL, started_by="Stop OB")
 def stop_together(params: TogetherParams, sketch: Sketch) -> None:
     """This agent's part in *Stop OB*."""
     sketch.name = "Stop observer"

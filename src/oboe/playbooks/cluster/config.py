@@ -49,7 +49,13 @@ class KeepObserverConfig(Step):
             run.use(LocalAgent).remember(observer_config=run.own_result)
 
 
-@playbook("Update observer config", home=HomeKind.AGENT, params=ObserverConfigParams, maintenance=_GLOBAL)
+@playbook(
+    "Update observer config",
+    home=HomeKind.AGENT,
+    params=ObserverConfigParams,
+    maintenance=_GLOBAL,
+    started_by="oboe cluster config observer",
+)
 def update_observer_config(params: ObserverConfigParams, sketch: Sketch) -> None:
     """Keep observer configuration for the whole cluster, a zone or a server."""
     sketch.stage("Update observer config", KeepObserverConfig)
@@ -71,7 +77,9 @@ class KeepClusterConfig(Step):
         run.use(LocalAgent).forget("cluster_id", "cluster_name", "root_password", "rs_list")
 
 
-@playbook("Update cluster config", home=HomeKind.AGENT, params=ClusterConfigParams, maintenance=_GLOBAL)
+@playbook(
+    "Update cluster config", home=HomeKind.AGENT, params=ClusterConfigParams, maintenance=_GLOBAL, started_by="oboe cluster config cluster"
+)
 def update_cluster_config(params: ClusterConfigParams, sketch: Sketch) -> None:
     """Keep id, name and root password of the cluster to be."""
     sketch.stage("Update cluster config", KeepClusterConfig)

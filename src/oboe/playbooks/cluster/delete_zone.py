@@ -109,7 +109,13 @@ class InformKill(_DeleteZoneStep):
             departing.kill(run, each, leave=True)
 
 
-@playbook("Delete zone", home=HomeKind.CLUSTER, params=DeleteZoneParams, maintenance=Maintenance(MaintenanceKind.GLOBAL))
+@playbook(
+    "Delete zone",
+    home=HomeKind.CLUSTER,
+    params=DeleteZoneParams,
+    maintenance=Maintenance(MaintenanceKind.GLOBAL),
+    started_by="oboe cluster delete-zone",
+)
 def delete_zone(params: DeleteZoneParams, sketch: Sketch) -> None:
     """Remove a zone with its servers."""
     agents = any(each.member for each in params.servers)

@@ -316,7 +316,13 @@ class ImportScript(_InitStep):
         """Nothing was imported."""
 
 
-@playbook("Initialize cluster", home=HomeKind.AGENT, params=InitParams, maintenance=Maintenance(MaintenanceKind.GLOBAL))
+@playbook(
+    "Initialize cluster",
+    home=HomeKind.AGENT,
+    params=InitParams,
+    maintenance=Maintenance(MaintenanceKind.GLOBAL),
+    started_by="oboe cluster init",
+)
 def initialize_cluster(params: InitParams, sketch: Sketch) -> None:
     """Bring up the cluster that was configured."""
     everyone = [Address.parse(text) for text in params.agents]

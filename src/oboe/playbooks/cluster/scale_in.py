@@ -106,7 +106,13 @@ class InformKill(_ScaleInStep):
             departing.revive(run, self.server(run))
 
 
-@playbook("Cluster scale in", home=HomeKind.CLUSTER, params=ScaleInParams, maintenance=Maintenance(MaintenanceKind.GLOBAL))
+@playbook(
+    "Cluster scale in",
+    home=HomeKind.CLUSTER,
+    params=ScaleInParams,
+    maintenance=Maintenance(MaintenanceKind.GLOBAL),
+    started_by="oboe cluster scale-in",
+)
 def cluster_scale_in(params: ScaleInParams, sketch: Sketch) -> None:
     """Remove a member with its database."""
     sketch.stage("Delete observer", DeleteObserver)

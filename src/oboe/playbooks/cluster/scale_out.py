@@ -277,7 +277,13 @@ class CheckFinished(_ScaleOutStep):
         """The twin is undone as a whole."""
 
 
-@playbook("Cluster scale out", home=HomeKind.CLUSTER, params=ScaleOutParams, maintenance=Maintenance(MaintenanceKind.GLOBAL))
+@playbook(
+    "Cluster scale out",
+    home=HomeKind.CLUSTER,
+    params=ScaleOutParams,
+    maintenance=Maintenance(MaintenanceKind.GLOBAL),
+    started_by="oboe cluster scale-out",
+)
 def cluster_scale_out(params: ScaleOutParams, sketch: Sketch) -> None:
     """Add a member with a database."""
     sketch.stage("Integrate server config", IntegrateServerConfig)

@@ -57,7 +57,7 @@ class EndStart(gathering.End):
     """Let every agent go."""
 
 
-@playbook("Start OB", home=HomeKind.AGENT, params=GatheringParams, maintenance=Maintenance())
+@playbook("Start OB", home=HomeKind.AGENT, params=GatheringParams, maintenance=Maintenance(), started_by="oboe cluster start")
 def start_ob(params: GatheringParams, sketch: Sketch) -> None:
     """Start databases of the cluster."""
     everyone = [Address.parse(text) for text in params.agents]

@@ -128,7 +128,7 @@ class EndStop(gathering.End):
     """Let every agent go."""
 
 
-@playbook("Stop OB", home=HomeKind.AGENT, params=StopParams, maintenance=Maintenance())
+@playbook("Stop OB", home=HomeKind.AGENT, params=StopParams, maintenance=Maintenance(), started_by="oboe cluster stop")
 def stop_ob(params: StopParams, sketch: Sketch) -> None:
     """Stop databases of the cluster."""
     everyone = [Address.parse(text) for text in params.agents]

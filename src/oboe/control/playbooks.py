@@ -1,0 +1,148 @@
+"""Starting any registered playbook by its name, with params that were checked against its type.
+
+Some have an operation of their own, which looks at the cluster before it makes a dag, or are led by another playbook: they are shown and
+previewed here, and started there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from oboe.control.port import Caller
+from oboe.control.starting import Starter
+from oboe.control.views import Preview
+from oboe.domain.errors import OboeError, Refused
+from oboe.domain.model import Dag
+from oboe.domain.values import HomeKind
+from oboe.kit.playbook import Playbook
+from oboe.kit.registry import BUILT_IN, Registry, Unloaded
+from oboe.kit.secret import Secret
+
+__all__ = ["PlaybookView", "Playbooks"]
+
+_SECRET_SCHEMA = {"type": "string", "format": "password", "writeOnly": True}
+_VALUE = re.compile(r"(Invalid \w+(?: \w+)?) '.*?'(?= - at|$)", re.DOTALL)
+"""Where msgspec quotes what it was given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaybookView:
+    """One playbook, for people. ``schema`` is JSON Schema of its params; ``plan`` is None where some param has no default."""
+
+    name: str
+    doc: str
+    source: str
+    home: HomeKind
+    maintenance: str
+    started_by: str
+    schema: Mapping[str, Any]
+    plan: Preview | None
+
+
+class Playbooks:
+    """The use cases."""
+
+    def __init__(self, registry: Registry, starter: Starter, cluster_home: Callable[[], object]) -> None:
+        self._registry = registry
+        self._starter = starter
+        self._cluster_home = cluster_home
+
+    def all(self) -> Sequence[PlaybookView]:
+        """By name; third-party ones first."""
+        books = sorted(self._registry.playbooks, key=lambda book: (self._registry.source(book.name) == BUILT_IN, book.name))
+        return [self._view(book) for book in books]
+
+    def one(self, name: str) -> PlaybookView:
+        """`Refused` ``playbook.unknown``."""
+        return self._view(self._registry.playbook(name))
+
+    def unloaded(self) -> Sequence[Unloaded]:
+        """What did not load, and why."""
+        return self._registry.unloaded
+
+    def start(self, name: str, params: Mapping[str, Any], *, caller: Caller, not_before: int = 0, dry_run: bool = False) -> Dag | Preview:
+        """`Refused` ``playbook.unknown`` ``playbook.params`` ``playbook.plan`` ``playbook.not_by_name`` ``plan.*`` ``cluster.none``
+        ``maintenance.held``."""
+        book = self._registry.playbook(name)
+        filled = read_params(book.params, params)
+        preview = self._drawn(book, filled)
+        if dry_run:
+            return preview
+        if book.started_by:
+            hint = f"{book.started_by}; --dry-run shows its plan"
+            raise Refused(
+                "playbook.not_by_name", f"{name} is not started by its name: what starts it looks at the cluster first", hint=hint
+            )
+        if book.home is HomeKind.CLUSTER:
+            self._cluster_home()
+        return self._starter.start(name, filled, caller=caller, not_before=not_before)
+
+    def _drawn(self, book: Playbook, params: Any) -> Preview:
+        """Its plan, or the reason why its author's function draws none."""
+        try:
+            return self._starter.preview(book.name, params)
+        except OboeError:
+            raise
+        except Exception as error:
+            raise Refused("playbook.plan", f"{book.name} draws no plan for these params: {type(error).__name__}: {error}") from error
+
+    def _view(self, book: Playbook) -> PlaybookView:
+        try:
+            plan = self._drawn(book, read_params(book.params, {}))
+        except OboeError:
+            plan = None
+        return PlaybookView(
+            name=book.name,
+            doc=book.doc,
+            source=self._registry.source(book.name),
+            home=book.home,
+            maintenance=book.maintenance.kind.name,
+            started_by=book.started_by,
+            schema=schema_of(book.params),
+            plan=plan,
+        )
+
+
+def read_params(kind: type[Any], given: Mapping[str, Any]) -> Any:
+    """Params as their type, from JSON; texts are read as numbers or truth where the type wants them, as a command line gives them.
+
+    `Refused` ``playbook.params`` names the member, never its value: it may be a secret."""
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    unknown = [name for name in given if name not in fields]
+    if unknown:
+        raise Refused("playbook.params", f"there is no param {unknown[0][:80]!r}", hint="params: " + (", ".join(fields) or "none"))
+    missing = [name for name, field in fields.items() if field.required and name not in given]
+    if missing:
+        raise Refused("playbook.params", f"{', '.join(missing)} must be given")
+    try:
+        return msgspec.convert(dict(given), kind, strict=False, dec_hook=_read_secret)
+    except (msgspec.ValidationError, TypeError, ValueError) as error:
+        told = _VALUE.sub(r"\1", str(error))
+        raise Refused("playbook.params", f"the params do not fit: {told}") from None
+
+
+def schema_of(kind: type[Any]) -> dict[str, Any]:
+    """JSON Schema of a params type; a `Secret` is a text that is written and never read."""
+    try:
+        (schema,), parts = msgspec.json.schema_components((kind,), schema_hook=_secret_schema, ref_template="#/$defs/{name}")
+    except (TypeError, NotImplementedError):
+        return {"type": "object"}
+    whole = parts.pop(kind.__name__, schema)
+    return {**whole, **({"$defs": parts} if parts else {})}
+
+
+def _read_secret(kind: type[Any], value: Any) -> Any:
+    if kind is Secret and isinstance(value, str):
+        return Secret(value)
+    raise TypeError(f"{kind.__name__} cannot be read from a {type(value).__name__}")
+
+
+def _secret_schema(kind: type[Any]) -> dict[str, Any]:
+    if kind is Secret:
+        return dict(_SECRET_SCHEMA)
+    raise NotImplementedError
