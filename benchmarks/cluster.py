@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import http.client
 import importlib.util
-import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
+import pymysql
 
+from benchmarks.sizes import Unmeasured
+from benchmarks.surroundings import end_processes
 from demo.world import free_ports
 from oboe.cli.client import API, AgentClient
 from oboe.cli.dags import FAILED, read_dag
@@ -23,11 +25,13 @@ from oboe.config import Settings
 from oboe.domain.errors import OboeError
 from oboe.domain.values import Address
 from oboe.kit.secret import Secret
+from oboe.store.mysql import MysqlHome, create_schema
 
 __all__ = ["PASSWORD", "AgentProcess", "end_all", "found_cluster", "missing"]
 
 PASSWORD = "bench"
 _SECONDS = 120.0
+_END_SECONDS = 30.0
 
 
 def missing() -> str:
@@ -56,12 +60,18 @@ class AgentProcess:
         with (self.home / "output").open("ab") as output:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
         while True:
-            with suppress(httpx.TransportError):
-                httpx.get(f"http://{address}{API}/status", timeout=5.0, trust_env=False)
+            with suppress(OSError, http.client.HTTPException):
+                self.ask(f"{API}/status")
                 return time.perf_counter() - began
             if self.process.poll() is not None or time.perf_counter() - began > _SECONDS:
-                raise SystemExit(f"an agent did not start: {(self.home / 'output').read_text()[-2000:]}")
+                raise Unmeasured(f"an agent did not start: {(self.home / 'output').read_text()[-2000:]}")
             time.sleep(0.002)
+
+    def ask(self, path: str) -> bytes:
+        """GET without authentication, by as little code as there is: what asks must not slow down what answers."""
+        with closing(http.client.HTTPConnection(self.address.ip, self.address.port, timeout=5.0)) as connection:
+            connection.request("GET", path)
+            return connection.getresponse().read()
 
     @property
     def pid(self) -> int:
@@ -69,10 +79,42 @@ class AgentProcess:
         return self.process.pid
 
     def end(self, number: int = signal.SIGTERM) -> None:
-        if self.process is not None:
-            self.process.send_signal(number)
-            self.process.wait(30)
-            self.process = None
+        """Once it has ended; one that does not is killed."""
+        process, self.process = self.process, None
+        if process is None:
+            return
+        process.send_signal(number)
+        try:
+            process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(_END_SECONDS)
+
+    def processes(self) -> tuple[list[psutil.Process], list[psutil.Process]]:
+        """The agent's own, and its database's."""
+        own = psutil.Process(self.pid)
+        databases = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                words = process.cmdline()
+                if words and words[0].endswith("seekdb") and any(str(self.home) in word for word in words):
+                    databases.append(process)
+        return [own, *(child for child in own.children(recursive=True) if child not in databases)], databases
+
+    def database(self, name: str | None = None) -> Any:
+        """A connection to it, as root."""
+        return pymysql.connect(host="127.0.0.1", port=self.mysql_port, user="root", password=PASSWORD, database=name, autocommit=True)
+
+    def cluster_home(self, name: str = "oboe") -> MysqlHome:
+        """The home of dags in that database."""
+        return MysqlHome(lambda: self.database(name))
+
+    def new_cluster_home(self, name: str) -> MysqlHome:
+        with closing(self.database()) as connection, connection.cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE {name}")
+        with closing(self.database(name)) as connection:
+            create_schema(connection)
+        return self.cluster_home(name)
 
     def client(self) -> AgentClient:
         client = AgentClient(self.address, settings=Settings.from_env(), password=Secret(""))
@@ -100,15 +142,10 @@ def found_cluster(directory: Path) -> AgentProcess:
 
 
 def end_all(directory: Path, *agents: AgentProcess) -> None:
-    """The agents, and the databases that they left running, which name the directory on their command line."""
+    """The agents, and whatever else runs below the directory."""
     for agent in agents:
         agent.end()
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            words = process.cmdline()
-            if process.pid != os.getpid() and "seekdb" in " ".join(words[:2]) and any(str(directory) in word for word in words):
-                process.kill()
-                process.wait(10)
+    end_processes(directory)
 
 
 def _do(client: AgentClient, path: str, body: dict[str, Any]) -> None:
@@ -117,10 +154,10 @@ def _do(client: AgentClient, path: str, body: dict[str, Any]) -> None:
     dag = read_dag(client.post(f"{API}{path}", body).data)
     while not dag.finished:
         if time.monotonic() > deadline:
-            raise SystemExit(f"{path} does not end")
+            raise Unmeasured(f"{path} does not end")
         time.sleep(0.1)
         with suppress(OboeError):
             dag = read_dag(client.get(f"{API}/task/dag/{dag.id}", show_details="true").data)
     if dag.state == FAILED:
         lines = [line for node in dag.nodes for sub_task in node.sub_tasks for line in sub_task.logs]
-        raise SystemExit(f"{path} failed: {lines}")
+        raise Unmeasured(f"{path} failed: {lines}")

@@ -1,12 +1,11 @@
 """How fast the engine is: a chain, many chains, one wide dag, on an agent's home (SQLite) and on a cluster's (seekdb).
 
-Steps do nothing, so what is measured is the engine and its store.
-The floor is one SQLite commit with ``synchronous=FULL`` on the same disk.
+Steps do nothing, so what is measured is the engine and its store. Clocks are read where things happen: in the steps, and by a listener
+that the engine calls once a change is durable; nobody polls. The floor is one SQLite commit with ``synchronous=FULL`` on the same disk.
 """
 
 from __future__ import annotations
 
-import gc
 import secrets
 import statistics
 import sys
@@ -14,11 +13,12 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
 
+from benchmarks.sizes import Sizes, Unmeasured
 from oboe.domain import fold
 from oboe.domain.messages import Interrupt, Order, Report, Verdict
 from oboe.domain.model import Dag, Home, Maintenance, Plan
@@ -37,14 +37,16 @@ from oboe.store.sqlite import Sqlite, SqliteHome, SqliteInbox
 __all__ = ["HERE", "Noop", "bed", "chain", "draft", "floor_ms", "measure"]
 
 HERE = Address("127.0.0.1", 2886)
-WAIT_SECONDS = 60.0
+WAIT_SECONDS = 120.0
 _NONE = Maintenance()
-HEAD_START_SECONDS = {HomeKind.AGENT: 4, HomeKind.CLUSTER: 15}
-"""In which a thousand dags are created that begin at one moment."""
+_CALLERS = 16
+"""Who create many dags together."""
+_HEAD_STARTS = 4
+"""Tries to create many dags before the moment when they begin."""
 
 
 class Noop(Step):
-    """Does nothing but say when."""
+    """Does nothing but say when, for the dags that somebody asks about."""
 
     times: ClassVar[dict[str, list[float]]] = {}
 
@@ -76,22 +78,45 @@ class Bed:
 
     engine: Engine
     kind: HomeKind
-    ended: threading.Semaphore
-    running: dict[str, float]
+    ended: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    running_at: dict[str, int] = field(default_factory=dict)
+    """Nanoseconds, by key: when it was known, durably, that the first step runs."""
+    ended_at: dict[str, int] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+
+    def hear(self, before: Dag, after: Dag) -> None:
+        if after.sub_tasks[0].state >= State.RUNNING:  # its begin and its end may come together
+            self.running_at.setdefault(after.key, time.time_ns())
+        state = fold.dag_state(after)
+        if state >= State.FAILED > fold.dag_state(before):
+            self.ended_at[after.key] = time.time_ns()
+            if state is not State.SUCCEEDED or any(one.state is not State.SUCCEEDED for one in after.sub_tasks):
+                self.failed.append(after.key)
+            self.ended.release()
 
     def run(self, drafts: Sequence[Draft], *, callers: int = 1) -> float:
-        """Submit them and wait until all are over; seconds."""
-        began = time.perf_counter()
+        """Submit them and wait until all have succeeded; seconds from the first call to the last end, as the engine saw it."""
+        began = time.time_ns()
+        self.submit(drafts, callers=callers)
+        return (self.last_end(drafts) - began) / SECOND
+
+    def submit(self, drafts: Sequence[Draft], *, callers: int = 1) -> None:
         if callers == 1:
             for draft in drafts:
                 self.engine.submit(draft)
-        else:
-            with ThreadPoolExecutor(callers) as pool:
-                list(pool.map(self.engine.submit, drafts))
+            return
+        with ThreadPoolExecutor(callers) as pool:
+            list(pool.map(self.engine.submit, drafts))
+
+    def last_end(self, drafts: Sequence[Draft]) -> int:
+        """When the last of them ended, nanoseconds."""
+        deadline = time.monotonic() + WAIT_SECONDS
         for _ in drafts:
-            if not self.ended.acquire(timeout=WAIT_SECONDS):
-                raise SystemExit(f"stuck: {self.engine.status()}")
-        return time.perf_counter() - began
+            if not self.ended.acquire(timeout=max(deadline - time.monotonic(), 0)):
+                raise Unmeasured(f"dags do not end: {self.engine.status()}")
+        if self.failed:
+            raise Unmeasured(f"{len(self.failed)} dags failed, {self.failed[0]} the first")
+        return max(self.ended_at.pop(draft.key) for draft in drafts)
 
 
 def bed(directory: Path, cluster: DagStore | None = None) -> tuple[Bed, Sqlite]:
@@ -112,15 +137,8 @@ def bed(directory: Path, cluster: DagStore | None = None) -> tuple[Bed, Sqlite]:
         clock=time.time_ns,
     )
     engine = Engine(tools=tools, home=SqliteHome(database), inbox=SqliteInbox(database), courier=_Nobody())
-    made = Bed(engine, HomeKind.AGENT if cluster is None else HomeKind.CLUSTER, threading.Semaphore(0), {})
-
-    def hear(before: Dag, after: Dag) -> None:
-        if after.sub_tasks[0].state >= State.RUNNING:  # its begin and its end may come together
-            made.running.setdefault(after.key, time.perf_counter())
-        if fold.dag_state(after) >= State.FAILED > fold.dag_state(before):
-            made.ended.release()
-
-    engine.listen(hear)
+    made = Bed(engine, HomeKind.AGENT if cluster is None else HomeKind.CLUSTER)
+    engine.listen(made.hear)
     engine.start()
     if cluster is not None:
         engine.serve_cluster(cluster, 1)
@@ -149,7 +167,7 @@ def draft(plan: Plan, kind: HomeKind = HomeKind.AGENT, *, maintenance: Maintenan
     )
 
 
-def floor_ms(database: Sqlite, count: int = 400) -> float:
+def floor_ms(database: Sqlite, count: int) -> float:
     """Median of one small transaction, alone."""
     database.write(lambda session: session.run("CREATE TABLE IF NOT EXISTS floor (id INTEGER PRIMARY KEY, body TEXT)"))
 
@@ -161,52 +179,82 @@ def floor_ms(database: Sqlite, count: int = 400) -> float:
     return statistics.median(one() for _ in range(count)) * 1000
 
 
-def measure(directory: Path, cluster: DagStore | None = None) -> dict[str, float]:
+def measure(directory: Path, sizes: Sizes, cluster: DagStore | None = None) -> dict[str, float]:
     """The first measures of the table; with a cluster's home, of dags that are kept there."""
     made, database = bed(directory, cluster)
+    try:
+        return _measure(made, database, sizes)
+    finally:
+        made.engine.stop()
+        database.close()
+
+
+def _measure(made: Bed, database: Sqlite, sizes: Sizes) -> dict[str, float]:
     nine, kind = chain(9), made.kind
-    made.run([draft(nine, kind) for _ in range(20)])
-    gc.collect()
-    gc.freeze()
-    found = {"floor_ms": floor_ms(database)}
-    singles = [draft(nine, kind) for _ in range(100)]
+    made.run([draft(nine, kind) for _ in range(sizes.warm_chains)])
+    before = floor_ms(database, sizes.floor_commits)
+    found = _one_by_one(made, sizes)
+    found["request_running_p50_ms"] = _request_to_running(made, sizes.requests)
+    rounds = [_at_once(made, nine, sizes.crowd) for _ in range(sizes.crowd_rounds)]
+    found["chains_steps_per_second"] = 9 * sizes.crowd / statistics.median(rounds)
+    crowd = [draft(nine, kind) for _ in range(sizes.crowd)]
+    found["chains_submitted_steps_per_second"] = 9 * sizes.crowd / made.run(crowd, callers=_CALLERS)
+    found["parallel1000_s"] = statistics.median(_wide(made, sizes.wide) for _ in range(sizes.wide_rounds))
+    after = floor_ms(database, sizes.floor_commits)
+    return found | {"floor_ms": (before + after) / 2, "floor_before_ms": before, "floor_after_ms": after}
+
+
+def _one_by_one(made: Bed, sizes: Sizes) -> dict[str, float]:
+    singles = [draft(chain(9), made.kind) for _ in range(sizes.chains)]
     Noop.times.update((each.key, []) for each in singles)
-    found["chain9_ms"] = statistics.median(made.run([each]) for each in singles) * 1000
+    spans = [made.run([each]) for each in singles]
     gaps = [after - before for times in Noop.times.values() for before, after in pairwise(times)]
-    found["gap_p50_ms"], found["gap_p99_ms"] = (_quantile(gaps, part) * 1000 for part in (0.5, 0.99))
     Noop.times.clear()
-    found["request_running_p50_ms"] = _request_to_running(made)
-    found["chains_steps_per_second"] = 9000 / _at_once(made, nine, 1000)
-    found["parallel1000_s"] = min(made.run([draft(chain(1, 1000), kind)]) for _ in range(3))
-    found["floor_after_ms"] = floor_ms(database)
-    made.engine.stop()
-    database.close()
-    return found
+    if len(gaps) != 8 * sizes.chains:
+        raise Unmeasured(f"{len(gaps)} gaps in {sizes.chains} chains of 9")
+    return {
+        "chain9_ms": statistics.median(spans) * 1000,
+        "gap_p50_ms": _quantile(gaps, 0.5) * 1000,
+        "gap_p99_ms": _quantile(gaps, 0.99) * 1000,
+    }
+
+
+def _wide(made: Bed, width: int) -> float:
+    """One dag of so many sub-tasks beside each other, each of which must have run; seconds."""
+    one = draft(chain(1, width), made.kind)
+    Noop.times[one.key] = []
+    seconds = made.run([one])
+    ran = len(Noop.times.pop(one.key))
+    if ran != width:
+        raise Unmeasured(f"{ran} steps ran of {width} sub-tasks")
+    return seconds
 
 
 def _at_once(made: Bed, plan: Plan, count: int) -> float:
     """So many dags are created first, and begin at one moment; seconds from there to the last end."""
-    moment = time.time_ns() + HEAD_START_SECONDS[made.kind] * SECOND
-    with ThreadPoolExecutor(16) as pool:
-        list(pool.map(made.engine.submit, [draft(plan, made.kind, not_before=moment) for _ in range(count)]))
-    if time.time_ns() > moment:
-        raise SystemExit("this machine is too slow to create the dags before they begin")
-    for _ in range(count):
-        if not made.ended.acquire(timeout=WAIT_SECONDS):
-            raise SystemExit(f"stuck: {made.engine.status()}")
-    return (time.time_ns() - moment) / SECOND
+    head_start = 2.0
+    for _ in range(_HEAD_STARTS):
+        moment = time.time_ns() + int(head_start * SECOND)
+        crowd = [draft(plan, made.kind, not_before=moment) for _ in range(count)]
+        made.submit(crowd, callers=_CALLERS)
+        late = (time.time_ns() - moment) / SECOND
+        ended_at = made.last_end(crowd)
+        if late < 0:
+            return (ended_at - moment) / SECOND
+        head_start = 1.5 * (head_start + late)
+    raise Unmeasured(f"{count} dags cannot be created in {head_start:.0f} s")
 
 
-def _request_to_running(made: Bed) -> float:
+def _request_to_running(made: Bed, count: int) -> float:
     """From the call of `submit` to the first step RUNNING, durably; median, milliseconds."""
     waits = []
     one = chain(1)
-    for _ in range(100):
+    for _ in range(count):
         each = draft(one, made.kind)
-        began = time.perf_counter()
+        began = time.time_ns()
         made.run([each])
-        waits.append(made.running[each.key] - began)
-    return statistics.median(waits) * 1000
+        waits.append(made.running_at.pop(each.key) - began)
+    return statistics.median(waits) / 1e6
 
 
 def _quantile(values: Sequence[float], part: float) -> float:

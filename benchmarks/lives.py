@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.cluster import AgentProcess
+from benchmarks.sizes import Sizes, Unmeasured
 from oboe.domain.model import Home, Maintenance, NodePlan, Plan
 from oboe.domain.records import Draft
 from oboe.domain.values import SECOND, HomeKind
@@ -21,38 +22,35 @@ from oboe.store.sqlite import Sqlite, SqliteHome
 
 __all__ = ["first_answer_ms", "idle", "kill_resume_s", "process_start_s"]
 
-_TIMES = 5
-_SETTLE_SECONDS = 10.0
-_IDLE_SECONDS = 30.0
 _WAIT_SECONDS = 30.0
 
 
-def process_start_s() -> float:
+def process_start_s(sizes: Sizes) -> float:
     """Python, and what an agent imports before it does anything."""
-    return statistics.median(_timed([sys.executable, "-c", "import oboe.daemon"]) for _ in range(_TIMES))
+    return statistics.median(_timed([sys.executable, "-c", "import oboe.daemon"]) for _ in range(sizes.starts))
 
 
-def first_answer_ms(agent: AgentProcess) -> float:
+def first_answer_ms(agent: AgentProcess, sizes: Sizes) -> float:
     """From the start on a home that is there to the answer of ``GET status``."""
     spans = []
-    for _ in range(_TIMES):
+    for _ in range(sizes.starts):
         agent.end()
         spans.append(agent.start())
     return statistics.median(spans) * 1000
 
 
-def kill_resume_s(directory: Path) -> float:
+def kill_resume_s(directory: Path, sizes: Sizes) -> float:
     """From the SIGKILL to the moment when the step that was running begins again; the agent is started anew at once."""
     playbooks = Path(__file__).parent / "playbooks"
     agent = AgentProcess(directory / "killed", "--driver", "fake", "--playbooks", str(playbooks))
-    agent.start()
-    agent.end()
     marks = directory / "marks"
-    _put_dag(agent, marks)
-    agent.start()
     spans = []
     try:
-        for times in range(1, _TIMES + 1):
+        agent.start()
+        agent.end()
+        _put_dag(agent, marks)
+        agent.start()
+        for times in range(1, sizes.starts + 1):
             _await_marks(marks, times)
             killed_at = time.time_ns()
             agent.end(signal.SIGKILL)
@@ -63,19 +61,19 @@ def kill_resume_s(directory: Path) -> float:
     return statistics.median(spans)
 
 
-def idle(agent: AgentProcess, count: Path) -> dict[str, float]:
+def idle(agent: AgentProcess, count: Path, sizes: Sizes) -> dict[str, float]:
     """Memory (resident, MB), CPU (percent of one), statements per second, of an agent that maintains a cluster and has nothing to do."""
     agent.end()
     agent.start(launcher=("-m", "benchmarks.counted", str(count)))
-    time.sleep(_SETTLE_SECONDS)
+    time.sleep(sizes.settle_seconds)
     process = psutil.Process(agent.pid)
     cpu, statements = process.cpu_times(), count.stat().st_size
-    time.sleep(_IDLE_SECONDS)
+    time.sleep(sizes.idle_seconds)
     after = process.cpu_times()
     return {
         "idle_mb": process.memory_info().rss / 2**20,
-        "idle_cpu_percent": (after.user + after.system - cpu.user - cpu.system) / _IDLE_SECONDS * 100,
-        "idle_statements_per_s": (count.stat().st_size - statements) / _IDLE_SECONDS,
+        "idle_cpu_percent": (after.user + after.system - cpu.user - cpu.system) / sizes.idle_seconds * 100,
+        "idle_statements_per_s": (count.stat().st_size - statements) / sizes.idle_seconds,
     }
 
 
@@ -110,11 +108,11 @@ def _await_marks(marks: Path, count: int) -> int:
         if len(lines) >= count:
             return int(lines[count - 1])
         if time.monotonic() > deadline:
-            raise SystemExit("the step did not begin")
+            raise Unmeasured("the step did not begin")
         time.sleep(0.002)
 
 
 def _timed(command: list[str]) -> float:
     began = time.perf_counter()
-    subprocess.run(command, check=True)
+    subprocess.run(command, check=True, timeout=_WAIT_SECONDS)
     return time.perf_counter() - began
