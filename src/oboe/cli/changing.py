@@ -14,6 +14,7 @@ import click
 from oboe.cli.client import OWN, AgentClient
 from oboe.cli.failure import AnswerError
 from oboe.cli.follow import require_oboe, show_preview
+from oboe.cli.naming import resolve
 from oboe.cli.session import Session, client_command, dry_run_option, print_json
 
 __all__ = ["COMMANDS", "moment", "print_holds", "read_own", "seconds"]
@@ -68,8 +69,6 @@ def _who_option(command: F) -> F:
 
 
 def _change(session: Session, task_id: str, what: str, body: Mapping[str, Any], *, dry_run: bool, done: str, who: str | None) -> None:
-    from oboe.cli.task import resolve
-
     asked = {"who": who or _me(), **body}
     with session.client() as client:
         dag_id = resolve(client, task_id)

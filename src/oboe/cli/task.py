@@ -12,9 +12,10 @@ from oboe.cli.client import API, AgentClient
 from oboe.cli.dags import FAILED, DagShown, read_dag
 from oboe.cli.failure import AnswerError
 from oboe.cli.follow import follow, require_oboe, show_preview
+from oboe.cli.naming import dag_path, resolve
 from oboe.cli.session import Session, client_command, dry_run_option, print_json, wait_option
 
-__all__ = ["resolve", "task"]
+__all__ = ["task"]
 
 
 @click.group()
@@ -118,9 +119,7 @@ def logs(session: Session, task_id: str, *, node_name: str | None, is_sub_task: 
         if is_sub_task:
             _print_records(session, client.get(f"{API}/task/sub_task/{task_id}/logs").data)
             return
-        dags = (
-            _dags(session, client, task_id) if is_followed else iter([read_dag(client.get(_dag_path(task_id), show_details="true").data)])
-        )
+        dags = _dags(session, client, task_id) if is_followed else iter([read_dag(client.get(dag_path(task_id), show_details="true").data)])
         shown: dict[str, int] = {}
         for dag in dags:
             for line in _new_lines(dag, shown, node_name):
@@ -194,14 +193,3 @@ def _operate(session: Session, client: AgentClient, path: str, operator: str, *,
         show_preview(session, client.post(path, body, dry_run="true").data)
     else:
         client.post(path, body)
-
-
-def _dag_path(task_id: str) -> str:
-    return f"{API}/task/dag/maintain/{task_id}" if task_id in ("ob", "agent") else f"{API}/task/dag/{task_id}"
-
-
-def resolve(client: AgentClient, task_id: str) -> str:
-    """The id that a word stands for."""
-    if task_id not in ("ob", "agent"):
-        return task_id
-    return str(client.get(_dag_path(task_id), show_details="false").data["id"])
