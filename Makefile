@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 EVENTS ?= 5000000
 SEED ?= 0
 EVERY ?= 1
+JOBS ?= 3
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
@@ -30,8 +31,8 @@ demo: $(STAMP) ## Three agents, a real cluster, a scale-out; KEEP=1 leaves it up
 demo-stop: $(STAMP) ## Take a kept demo down
 	@$(BIN)/python -m demo.stop
 
-test: $(STAMP) ## Run the tests
-	$(BIN)/python -m pytest
+test: $(STAMP) ## Run the tests; JOBS=3 at once, a file each
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 check: $(STAMP) ## Lint, format, types, layers, generated pages
 	$(BIN)/ruff check .
