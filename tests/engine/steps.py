@@ -40,6 +40,18 @@ class Count(Step):
         did(run, f"undo {run.args['n']} {run.own_result}")
 
 
+class Chatty(Step):
+    """Ends just when what it wrote is being shown."""
+
+    def run(self, run: Run) -> None:
+        for number in range(3):
+            run.log(f"line {number}")
+            run.show()  # type: ignore[attr-defined]
+        run.log("last line")
+
+    def rollback(self, run: Run) -> None: ...
+
+
 class Brittle(Step):
     """Fails while its dag is among `FAILING`."""
 
@@ -111,4 +123,4 @@ class Signal(Step):
         return run.wait_for("go", timeout=30)
 
 
-ALL = (Noop, Count, Brittle, Crashing, Gate, Once, Sleeper, Deaf, Signal)
+ALL = (Noop, Count, Chatty, Brittle, Crashing, Gate, Once, Sleeper, Deaf, Signal)

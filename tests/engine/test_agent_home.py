@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from oboe.engine import turn
 from oboe.engine.limits import Limits
 from oboe.kit.playbook import Sketch
 from tests.engine.site import A, Site, chain, draft, eventually, states
-from tests.engine.steps import DONE, FAILING, GATES, Brittle, Count, Crashing, Deaf, Gate, Noop, Once, Signal, Sleeper
+from tests.engine.steps import DONE, FAILING, GATES, Brittle, Chatty, Count, Crashing, Deaf, Gate, Noop, Once, Signal, Sleeper
 
 
 def counted(sketch: Sketch, length: int) -> None:
@@ -71,6 +72,18 @@ def test_a_wide_node_runs_all_its_sub_tasks_with_few_workers(sketch: Sketch, mak
     assert fold.dag_state(dag) is State.SUCCEEDED
     assert len(DONE[dag.key]) == 41
     assert site.engine.executor.busy == 0
+
+
+def test_lines_keep_their_order_though_a_step_ends_while_some_are_on_their_way(site: Site, sketch: Sketch) -> None:
+    sketch.stage("wide", Chatty, agents=(A,) * 200)
+    patience = sys.getswitchinterval()
+    sys.setswitchinterval(0.2)  # so that a worker gets on while the scheduler is still waking up
+    try:
+        dag = site.run(sketch.plan())
+    finally:
+        sys.setswitchinterval(patience)
+    for index in range(200):
+        assert site.texts(dag, index) == ["line 0", "line 1", "line 2", "last line"]
 
 
 def test_a_failure_has_its_code_and_hint_in_the_log_and_retry_undoes_then_does(site: Site, sketch: Sketch) -> None:

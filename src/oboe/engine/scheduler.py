@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -60,7 +61,9 @@ class Scheduler:
         self._limits = limits
         self._clock = clock
         self._unfit = unfit
-        self._queue: SimpleQueue[Item | None] = SimpleQueue()
+        self._items: deque[Item] = deque()
+        """What came in, taken out under `_turning` only: what one worker posts is met in its order, whoever does the turn."""
+        self._bell: SimpleQueue[None] = SimpleQueue()
         self._live = Live()
         self._carried: list[Item] = []
         """What could not be saved; goes first into the next turn."""
@@ -88,7 +91,7 @@ class Scheduler:
     def stop(self, timeout: float) -> None:
         """Finish what is queued, then end."""
         self._closing = True
-        self._queue.put(None)
+        self._bell.put(None)
         if self._thread.is_alive():
             self._thread.join(timeout)
         self._live.close()
@@ -97,7 +100,7 @@ class Scheduler:
         """Create the dag in the home, durably, and have it begun. `Refused` ``maintenance.held``; `TryAgain`."""
         dag = self.store.create(draft)
         # One that was there already may have gone on since it was read: the turn looks for itself.
-        self._queue.put(Born(dag) if dag.version == 1 else Woken(dag.key))
+        self._put(Born(dag) if dag.version == 1 else Woken(dag.key))
         return dag
 
     def ask(self, key: str, event: events.Event, timeout: float = 10.0) -> Dag:
@@ -122,22 +125,25 @@ class Scheduler:
         A worker whose step is over does the turn itself if nobody does one: handing it over would cost more than the turn."""
         if report.phase is Phase.ENDED and not self._closing and self._turning.acquire(blocking=False):
             try:
-                items: list[Item] = [report]
-                self._drain(items)
-                self._do(items)
-                if self._wake_time() < self._sleeps_until:
+                self._items.append(report)
+                self._do(self._drained())
+                if self._closing or self._wake_time() < self._sleeps_until:
                     self._poke()
             finally:
                 self._turning.release()
         else:
-            self._queue.put(report)
+            self._put(report)
 
     def _poke(self) -> None:
-        self._queue.put(None)
+        self._bell.put(None)
+
+    def _put(self, item: Item) -> None:
+        self._items.append(item)
+        self._bell.put(None)
 
     def nudge(self, key: str) -> None:
         """Have a look at that dag."""
-        self._queue.put(Woken(key))
+        self._put(Woken(key))
 
     def get(self, key: str) -> Dag | None:
         """As it was last saved; from memory if it is live, else from the store."""
@@ -180,34 +186,35 @@ class Scheduler:
     def _admit(self, item: Item) -> None:
         if self._closing:
             raise TryAgain("engine.stopping", "this agent stops serving that home")
-        if self._queue.qsize() + len(self._carried) > self._limits.queue_max:
+        if len(self._items) + len(self._carried) > self._limits.queue_max:
             raise TryAgain("engine.busy", "too much is waiting for the scheduler", after_seconds=1)
-        self._queue.put(item)
+        self._put(item)
 
     # The thread
 
     def _serve(self) -> None:
-        while not self._closing or not self._queue.empty():
-            items: list[Item] = []
+        while not self._closing or self._items:
             with suppress(Empty):
-                first = self._queue.get(timeout=max(0.0, self._sleeps_until - time.monotonic()))
-                if first is not None:
-                    items.append(first)
+                self._bell.get(timeout=max(0.0, self._sleeps_until - time.monotonic()))
             with self._turning:
-                self._drain(items)
-                self._do(items)
+                self._do(self._drained())
                 self._sleeps_until = self._wake_time()
         with self._turning:
             for item in self._carried:
                 _fail(item, TryAgain("engine.stopping", "this agent stops serving that home"))
 
-    def _drain(self, items: list[Item]) -> None:
-        """What else is queued."""
+    def _drained(self) -> list[Item]:
+        """What has come in. Holds the turn. Rings go first: whatever comes in after that rings again."""
         with suppress(Empty):
+            while True:
+                self._bell.get_nowait()
+        items: list[Item] = []
+        with suppress(IndexError):
             while len(items) < self._limits.batch_max:
-                item = self._queue.get_nowait()
-                if item is not None:
-                    items.append(item)
+                items.append(self._items.popleft())
+        if self._items:
+            self._poke()
+        return items
 
     def _do(self, items: list[Item]) -> None:
         """A turn with these, what was carried, and what is due. Holds the turn; never raises."""
@@ -422,7 +429,7 @@ class Scheduler:
             self._held.discard(case.key)
         if fold.holds_lock(case.before) and not fold.holds_lock(case.after):
             for key in self._held:
-                self._queue.put(Woken(key))
+                self._put(Woken(key))
 
     def _lost_lock(self, case: Case, refusal: Refused) -> None:
         """A start, or a request, would have needed a maintenance lock that another dag holds: the start waits, the request is refused."""
