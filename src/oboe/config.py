@@ -32,8 +32,10 @@ class Setting:
     sentence: str
 
 
-def _setting(default: Any, unit: str, sentence: str, *, low: float | None = None, high: float | None = None) -> Any:
-    return field(default=default, metadata={"unit": unit, "sentence": sentence, "low": low, "high": high})
+def _setting(
+    default: Any, unit: str, sentence: str, *, low: float | None = None, high: float | None = None, choices: tuple[str, ...] = ()
+) -> Any:
+    return field(default=default, metadata={"unit": unit, "sentence": sentence, "low": low, "high": high, "choices": choices})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +48,29 @@ class Settings:
     agent_start_seconds: float = _setting(20.0, "s", "How long `oboe agent start` waits for the first answer.", low=0.1, high=600)
     agent_stop_seconds: float = _setting(30.0, "s", "How long `oboe agent stop` waits for the end of the process.", low=0.1, high=600)
 
+    # The public port
+    tls: str = _setting(
+        "off",
+        "off, allowed, required",
+        "Whether the port speaks TLS, with a certificate of the cluster's authority: not at all, beside plain HTTP, or instead of it.",
+        choices=("off", "allowed", "required"),
+    )
+    http_connections_max: int = _setting(1000, "connections", "How many clients may be connected at once; more are refused.", low=10)
+    http_keep_alive_seconds: int = _setting(30, "s", "How long an idle connection is kept between two requests.", low=1, high=3600)
+    http_head_seconds: float = _setting(
+        10.0, "s", "How long a client may take for its TLS handshake, and for the head of a request.", low=0.1, high=600
+    )
+    http_unread_seconds: float = _setting(60.0, "s", "How long a client may leave an answer unread.", low=1, high=3600)
+    http_body_seconds: float = _setting(30.0, "s", "How long a client may take to send a body.", low=0.1, high=600)
+    http_body_bytes_max: int = _setting(4 << 20, "bytes", "The largest body of a request.", low=64 << 10, high=1 << 30)
+    http_bodies_bytes_max: int = _setting(64 << 20, "bytes", "What the bodies of all requests under way may hold together.", low=1 << 20)
+    http_in_flight_max: int = _setting(512, "requests", "Requests that are carried out or wait for it; more are refused at once.", low=1)
+    http_workers_max: int = _setting(32, "threads", "Requests that are carried out at the same time.", low=1, high=1024)
+
     # The command line as a client
+    client_ca_file: str = _setting(
+        "", "path", "The authority that an agent's certificate must be of; with it, the command line speaks TLS to agents."
+    )
     client_connect_seconds: float = _setting(5.0, "s", "How long the command line waits for a connection.", low=0.1, high=600)
     client_answer_seconds: float = _setting(60.0, "s", "How long the command line waits for an answer.", low=0.1, high=3600)
     client_header_seconds: int = _setting(60, "s", "How long an authentication header of the command line is valid.", low=5, high=600)
@@ -107,6 +131,9 @@ def _checked(setting: Any, value: Any, source: str) -> Any:
         converted = _boolean(value) if kind is bool else kind(value)
     except (TypeError, ValueError) as error:
         raise Refused("config.wrong_type", f"{source}: {setting.name} = {value!r} is not {_article(kind.__name__)}") from error
+    choices = setting.metadata["choices"]
+    if choices and converted not in choices:
+        raise Refused("config.out_of_bounds", f"{source}: {setting.name} = {value!r}", hint=f"it must be one of {', '.join(choices)}")
     low, high = setting.metadata["low"], setting.metadata["high"]
     if (low is not None and converted < low) or (high is not None and converted > high):
         unit = setting.metadata["unit"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
 import json
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -36,10 +38,18 @@ class Received:
 
 
 def send_raw(
-    port: int, method: str, target: str, headers: Mapping[str, str] | None = None, body: bytes = b"", *, source: str = "127.0.0.1"
+    port: int,
+    method: str,
+    target: str,
+    headers: Mapping[str, str] | None = None,
+    body: bytes = b"",
+    *,
+    source: str = "127.0.0.1",
+    tls: ssl.SSLContext | None = None,
 ) -> Received:
     """``source`` is the loopback address that it comes from: failures are counted by source."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20, source_address=(source, 0))
+    kind = functools.partial(http.client.HTTPSConnection, context=tls) if tls else http.client.HTTPConnection
+    connection = kind("127.0.0.1", port, timeout=20, source_address=(source, 0))
     try:
         connection.request(method, target, body=body or None, headers=dict(headers or {}))
         answer = connection.getresponse()

@@ -9,9 +9,11 @@ from typing import Any
 
 from oboe.api.app import app
 from oboe.api.serve import Serving, serve
+from oboe.api.shared.bounds import Bounds
+from oboe.api.shared.room import Room
 from oboe.control.gathering import Gathered
 from oboe.control.port import Caller, ForwardedAnswer, ForwardedRequest
-from oboe.control.views import AgentView, ClusterView, DagView, Effect, Member, Preview, Ref, StatusView, WaitView
+from oboe.control.views import AgentView, ClusterView, DagView, Effect, Landmarks, Member, Preview, Ref, StatusView, WaitView
 from oboe.domain.errors import Refused
 from oboe.domain.model import Dag
 from oboe.domain.records import LogRecord, Page
@@ -117,6 +119,9 @@ class FakeControl:
             version="0.1.0",
             secured=self.keys.agent is not None,
         )
+
+    def landmarks(self) -> Landmarks:
+        return Landmarks(here=self.here, numbers={self.here: 0}, cluster_id=0, cluster_name="")
 
     def status(self, *, probe_timeout: float = 2.0) -> StatusView:
         self._ask("status", probe_timeout)
@@ -278,10 +283,10 @@ class FakeControl:
 
 
 @contextmanager
-def served(control: FakeControl) -> Iterator[Serving]:
-    """A real server on a free loopback port."""
-    api = app(control)
-    serving = serve(api, "127.0.0.1", 0)
+def served(control: FakeControl, *, tls_only: bool = False, bounds: Bounds | None = None, **how: Any) -> Iterator[Serving]:
+    """A real server on a free loopback port. ``how`` is as for `serve`."""
+    api = app(control, room=Room(bounds), tls_only=tls_only)
+    serving = serve(api, "127.0.0.1", 0, bounds=bounds, **how)
     try:
         yield serving
     finally:

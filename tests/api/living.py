@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import ssl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -37,7 +38,12 @@ class Living:
     def send(self, method: str, target: str, body: bytes = b"") -> Received:
         public_key = self.agent.keys.public_key()
         sealed = secrecy.seal_request(public_key, password=Secret(self.password), uri=target, body=body)
-        return send_raw(self.port, method, target, {self.header: sealed.header}, sealed.body)
+        return send_raw(self.port, method, target, {self.header: sealed.header}, sealed.body, tls=self._tls())
+
+    def _tls(self) -> ssl.SSLContext | None:
+        """By the authority in its home, where its port speaks TLS."""
+        authority = self.agent.port.authority_file
+        return ssl.create_default_context(cafile=str(authority)) if authority.exists() else None
 
     def finish(self, received: Received) -> Mapping[str, Any]:
         """The dag that was made, once it has succeeded."""

@@ -15,11 +15,11 @@ from oboe.api.obshell import app as obshell
 from oboe.api.obshell.auth import Rule
 from oboe.api.obshell.route import Routes
 from oboe.api.own import app as own
-from oboe.api.shared import face
+from oboe.api.shared.bounds import Bounds
 from oboe.remote import secrecy
 
 from .client import send_raw
-from .fakes import FakeControl
+from .fakes import FakeControl, served
 from .hostile import (
     EXPIRED,
     INTRUDERS,
@@ -178,12 +178,10 @@ def test_ten_megabytes_are_refused_and_the_answer_is_read(control: FakeControl, 
 
 
 def test_a_body_that_never_comes_is_waited_for_no_longer_than_allowed(
-    control: FakeControl, port: int, monkeypatch: pytest.MonkeyPatch
+    control: FakeControl,
 ) -> None:
-    monkeypatch.setattr(face, "BODY_SECONDS_MAX", 0.2)
-
     def ask(shown: Shown) -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", serving.port, timeout=10)
         connection.putrequest(shown.route.method, shown.target)
         connection.putheader(ROOT, seal(members(shown.target)))
         connection.putheader("Content-Length", "1000")
@@ -194,7 +192,7 @@ def test_a_body_that_never_comes_is_waited_for_no_longer_than_allowed(
         return answer.status, code
 
     begun = time.monotonic()
-    with ThreadPoolExecutor(16) as pool:
+    with served(control, bounds=Bounds(body_seconds=0.2)) as serving, ThreadPoolExecutor(16) as pool:
         assert set(pool.map(ask, ROUTES)) == {(400, "Request.Body.ReadFailed")}
     assert time.monotonic() - begun < len(ROUTES) / 16 * WITHIN_SECONDS
     assert (control.asked, control.changed) == ([], [])

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from oboe.api.app import app
-from oboe.api.serve import HEADER_BYTES_MAX, serve
+from oboe.api.connections import HEADER_BYTES_MAX
+from oboe.api.serve import serve
 from oboe.api.shared import face
+from oboe.api.shared.bounds import Bounds
 from oboe.control.views import DagView
 from oboe.domain.errors import Bug, Refused, TryAgain, Unreachable
 from oboe.domain.records import Page
@@ -105,30 +107,30 @@ def test_a_body_may_come_with_a_get_and_a_delete(control: FakeControl, port: int
 def test_a_body_too_long_is_refused_before_it_is_read(port: int) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     connection.putrequest("POST", "/api/v1/ob/init")
-    connection.putheader("Content-Length", str(face.BODY_BYTES_MAX + 1))
+    connection.putheader("Content-Length", str(Bounds().body_bytes_max + 1))
     connection.endheaders()
     answer = connection.getresponse()
     assert (answer.status, json.loads(answer.read())["error"]["errCode"]) == (400, "Request.Body.ReadFailed")
     connection.close()
 
 
-def test_a_chunked_body_too_long_is_refused(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(face, "BODY_BYTES_MAX", 1000)
+def test_a_chunked_body_too_long_is_refused(control: FakeControl) -> None:
     chunks = iter([b"x" * 600, b"x" * 600])
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    connection.request("POST", "/api/v1/ob/init", body=chunks, encode_chunked=True, headers={"Transfer-Encoding": "chunked"})
-    assert connection.getresponse().status == 400
-    connection.close()
+    with served(control, bounds=Bounds(body_bytes_max=1000)) as serving:
+        connection = http.client.HTTPConnection("127.0.0.1", serving.port, timeout=10)
+        connection.request("POST", "/api/v1/ob/init", body=chunks, encode_chunked=True, headers={"Transfer-Encoding": "chunked"})
+        assert connection.getresponse().status == 400
+        connection.close()
 
 
-def test_a_body_too_slow_is_refused(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(face, "BODY_SECONDS_MAX", 0.05)
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    connection.putrequest("POST", "/api/v1/ob/init")
-    connection.putheader("Content-Length", "10")
-    connection.endheaders(b"x")
-    assert connection.getresponse().status == 400
-    connection.close()
+def test_a_body_too_slow_is_refused(control: FakeControl) -> None:
+    with served(control, bounds=Bounds(body_seconds=0.05)) as serving:
+        connection = http.client.HTTPConnection("127.0.0.1", serving.port, timeout=10)
+        connection.putrequest("POST", "/api/v1/ob/init")
+        connection.putheader("Content-Length", "10")
+        connection.endheaders(b"x")
+        assert connection.getresponse().status == 400
+        connection.close()
 
 
 def test_headers_have_an_end(port: int) -> None:
@@ -146,9 +148,9 @@ def test_headers_have_an_end(port: int) -> None:
             return
 
 
-def test_more_requests_than_the_agent_takes_are_refused_at_once(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(face, "IN_FLIGHT_MAX", 0)
-    received = send_raw(port, "GET", "/api/v1/info")
+def test_more_requests_than_the_agent_takes_are_refused_at_once(control: FakeControl) -> None:
+    with served(control, bounds=Bounds(in_flight_max=0)) as serving:
+        received = send_raw(serving.port, "GET", "/api/v1/info")
     assert (received.status, received.code) == (503, "Common.Unexpected")
 
 

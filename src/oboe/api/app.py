@@ -15,30 +15,37 @@ from oboe.api.ocp.app import PREFIX as OCP_PREFIX
 from oboe.api.ocp.app import Ocp
 from oboe.api.own.app import PREFIX as OWN_PREFIX
 from oboe.api.own.app import own_api
-from oboe.api.shared.exchange import Answer
-from oboe.api.shared.face import ASGIApp, Face, Receive, Scope, Send, Workers, send_answer
+from oboe.api.shared.exchange import PEER, Answer
+from oboe.api.shared.face import ASGIApp, Face, Receive, Scope, Send, send_answer
+from oboe.api.shared.room import Room
 from oboe.control.port import Control, ForwardedAnswer, ForwardedRequest
+from oboe.hosts.local_socket import may_ask
 
 __all__ = ["Api", "app"]
 
+_IN_CLEAR = frozenset({f"{PREFIXES[0]}/{name}" for name in ("info", "secret", "status")})
+"""What agents ask of each other before they share an authority; that it comes from the agent is proven by no certificate yet."""
 _NOT_FOUND = Answer(status=404, body=b"404 page not found", content_type="text/plain")
 
 
 class Api:
     """Dispatches by the first segments of the path, the longest prefix first.
 
-    ``others`` are more applications by prefix; ``""`` takes the rest."""
+    ``others`` are more applications by prefix; ``""`` takes the rest. With ``tls_only`` nothing else is answered over plain HTTP but
+    ``others``, which keep their own secrets, and a few public routes."""
 
-    def __init__(self, control: Control, others: Mapping[str, ASGIApp]) -> None:
-        self._workers = Workers()
+    def __init__(self, control: Control, others: Mapping[str, ASGIApp], *, room: Room | None = None, tls_only: bool = False) -> None:
+        self._room = room = room or Room()
+        self._tls_only = tls_only
+        self._in_clear = (*others,)
         self._obshell = Obshell(control)
         self._own = own = own_api(control, self._obshell.door)
         self._tables = (self._obshell.routes, own.routes)
-        obshell_face = Face(self._obshell.answer, self._obshell.refuse, self._workers)
+        obshell_face = Face(self._obshell.answer, self._obshell.refuse, room)
         self._faces: dict[str, ASGIApp] = dict.fromkeys(PREFIXES, obshell_face)
-        self._faces[OWN_PREFIX] = Face(own.answer, own.refuse, self._workers)
-        ocp = Ocp(control)
-        self._faces[OCP_PREFIX] = Face(ocp.answer, ocp.refuse, self._workers)
+        self._faces[OWN_PREFIX] = Face(own.answer, own.refuse, room)
+        self._ocp = ocp = Ocp(control)
+        self._faces[OCP_PREFIX] = Face(ocp.answer, ocp.refuse, room)
         self._faces["/openapi.json"] = self._describe
         self._faces["/docs"] = self._show
         self._faces.update(others)
@@ -48,11 +55,24 @@ class Api:
         if scope["type"] != "http":
             return
         path: str = scope["path"]
+        condition = self._condition(scope, path)
+        if condition:
+            refuse = self._ocp.refuse if path.startswith(OCP_PREFIX + "/") else self._obshell.refuse
+            await send_answer(refuse(condition, time.monotonic()), send)
+            return
         for prefix, face in self._faces.items():
             if path.startswith(prefix) and (not prefix or path[len(prefix) :][:1] in ("", "/")):
                 await face(scope, receive, send)
                 return
         await send_answer(_NOT_FOUND, send)
+
+    def _condition(self, scope: Scope, path: str) -> str:
+        """Why it is not even looked at; empty: it is."""
+        if PEER in scope:
+            return "" if may_ask(scope[PEER]) else "peer"
+        if not self._tls_only or scope["scheme"] == "https" or path in _IN_CLEAR:
+            return ""
+        return "" if any(path == prefix or path.startswith(prefix + "/") for prefix in self._in_clear) else "plain"
 
     async def _describe(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         await send_answer(Answer(status=200, body=describe(*self._tables)), send)
@@ -70,9 +90,9 @@ class Api:
         return api.answer_forwarded(request, received_at=time.time(), started=time.monotonic())
 
     def stop(self) -> None:
-        self._workers.stop()
+        self._room.stop()
 
 
-def app(control: Control, others: Mapping[str, ASGIApp] | None = None) -> Api:
+def app(control: Control, others: Mapping[str, ASGIApp] | None = None, *, room: Room | None = None, tls_only: bool = False) -> Api:
     """The application that the public port serves."""
-    return Api(control, others or {})
+    return Api(control, others or {}, room=room, tls_only=tls_only)

@@ -1,73 +1,66 @@
-"""The public port: uvicorn in a thread, with the limits that strangers meet."""
+"""The public port, and the agent's unix socket beside it: uvicorn in a thread, with the limits that strangers meet."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, cast
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from oboe.api.connections import Acceptor, Http
+from oboe.api.shared.bounds import Bounds
 from oboe.api.shared.face import ASGIApp
 from oboe.domain.errors import Bug, Refused
+from oboe.hosts import local_socket
 
-__all__ = ["Serving", "Tls", "serve"]
+__all__ = ["PortTls", "Serving", "serve"]
 
-HEADER_BYTES_MAX = 64 << 10
-"""An encrypted header of the longest request fits a quarter of it."""
-BODY_SLACK_BYTES = 256 << 10
-"""What may arrive together with the end of the headers."""
 BACKLOG = 512
-CONNECTIONS_MAX = 1000
-KEEP_ALIVE_SECONDS = 30
 START_SECONDS = 10.0
 
 
-class Tls(NamedTuple):
-    """Certificate and key files, and, where callers must show one of theirs, the authority's."""
+class PortTls:
+    """Which certificate the port shows to clients that speak TLS; it may change at any time. Thread-safe."""
 
-    certificate: Path
-    key: Path
-    authority: Path | None = None
+    def __init__(self) -> None:
+        self._context: ssl.SSLContext | None = None
 
+    def show(self, context: ssl.SSLContext | None) -> None:
+        """To every connection from now on; None: TLS is refused."""
+        self._context = context
 
-class _Protocol(HttpToolsProtocol):
-    """HTTP with an end to its headers: the parser itself would gather them for ever."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._in_head = True
-        self._head_bytes = 0
-
-    def data_received(self, data: bytes) -> None:
-        if self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > HEADER_BYTES_MAX + BODY_SLACK_BYTES:
-                self.send_400_response("The headers are too long.")
-                return
-        super().data_received(data)
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._in_head, self._head_bytes = True, 0
-
-    def on_headers_complete(self) -> None:
-        self._in_head = False
-        super().on_headers_complete()
+    def context(self) -> ssl.SSLContext | None:
+        return self._context
 
 
 class _Server(uvicorn.Server):
-    """Wakes once in a second for the ``Date`` header, and at once when it is told to stop: uvicorn's own looks ten times a second."""
+    """Wakes once in a second for the ``Date`` header, and at once when it is told to stop: uvicorn's own looks ten times a second.
+
+    ``port`` is the listener whose clients may speak TLS, if there is one."""
+
+    def __init__(self, config: uvicorn.Config, bounds: Bounds, port: socket.socket | None, tls: PortTls | None) -> None:
+        super().__init__(config)
+        self._bounds, self._port, self._tls = bounds, port, tls
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop, self._told = asyncio.get_running_loop(), asyncio.Event()
-        await super().startup(sockets)
+        await super().startup([each for each in sockets or [] if each is not self._port])
+        if self._port is not None and self._tls is not None:
+            self.servers.append(self._acceptor(self._port, self._tls))  # type: ignore[arg-type]
+
+    def _acceptor(self, port: socket.socket, tls: PortTls) -> Acceptor:
+        make: Any = self.config.http_protocol_class
+        make_protocol = functools.partial(make, config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+        bounds = self._bounds
+        return Acceptor(port, make_protocol, tls.context, seconds=bounds.head_seconds, waiting_max=bounds.connections_max)
 
     async def main_loop(self) -> None:
         while not await self.on_tick(0):
@@ -84,10 +77,10 @@ class _Server(uvicorn.Server):
 class Serving:
     """A running server. Thread-safe."""
 
-    def __init__(self, server: _Server, listener: socket.socket) -> None:
+    def __init__(self, server: _Server, listeners: list[socket.socket]) -> None:
         self._server = server
-        self._listener = listener
-        self.port: int = listener.getsockname()[1]
+        self._listeners = listeners
+        self.port: int = listeners[0].getsockname()[1]
         self._thread = threading.Thread(target=self._run, name=f"http-{self.port}", daemon=True)
         self._thread.start()
         deadline = time.monotonic() + START_SECONDS
@@ -104,7 +97,8 @@ class Serving:
         if self._thread.is_alive():
             self._server.force_exit = True
             self._thread.join(1)
-        self._listener.close()
+        for listener in self._listeners:
+            listener.close()
 
     @property
     def alive(self) -> bool:
@@ -112,37 +106,53 @@ class Serving:
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(self._server.serve([self._listener]))
+            runner.run(self._server.serve(self._listeners))
 
 
-def serve(app: ASGIApp, host: str, port: int, *, tls: Tls | None = None) -> Serving:
-    """Listen on ``host:port`` (0: any free one) and serve in a thread. `Refused` ``agent.port_taken``.
+def serve(
+    app: ASGIApp,
+    host: str,
+    port: int,
+    *,
+    tls: PortTls | None = None,
+    local: Path | None = None,
+    bounds: Bounds | None = None,
+) -> Serving:
+    """Listen on ``host:port`` (0: any free one) and serve in a thread. `Refused` ``agent.port_taken``, ``agent.bad_home``.
 
-    The port is taken, and connections are accepted, when this returns."""
-    listener = _listen(host, port)
+    With ``tls`` the port takes TLS beside plain HTTP; with ``local`` the same is served on a unix socket there. The port is taken, and
+    connections are accepted, when this returns."""
+    bounds = bounds or Bounds()
+    listener = _listen(host, port, bounds)
+    listeners = [listener]
+    if local is not None:
+        try:
+            listeners.append(local_socket.listen(local, backlog=BACKLOG))
+        except Refused:
+            listener.close()
+            raise
     config = uvicorn.Config(
         app,
-        http=_Protocol,
+        http=cast(Any, functools.partial(Http, head_seconds=bounds.head_seconds)),
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        limit_concurrency=CONNECTIONS_MAX,
-        ssl_certfile=str(tls.certificate) if tls else None,
-        ssl_keyfile=str(tls.key) if tls else None,
-        ssl_ca_certs=str(tls.authority) if tls and tls.authority else None,
+        timeout_keep_alive=bounds.keep_alive_seconds,
+        limit_concurrency=bounds.connections_max,
     )
-    return Serving(_Server(config), listener)
+    return Serving(_Server(config, bounds, listener if tls else None, tls), listeners)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, bounds: Bounds) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # connections inherit it: who never reads its answers is cut off by the system
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(bounds.unread_seconds * 1000))
         listener.bind((host, port))
         listener.listen(BACKLOG)
     except OSError as error:

@@ -10,19 +10,18 @@ import fcntl
 import json
 import logging
 import os
-import secrets
 import time
 from pathlib import Path
-from typing import Any
 
-from oboe.api.serve import serve
 from oboe.config import Settings
 from oboe.daemon.parts import Faces, Membership, Stores, Uses, Whereabouts, Wires, Work
+from oboe.daemon.public import PublicPort
 from oboe.database.port import Driver
 from oboe.domain.errors import OboeError, Refused
 from oboe.domain.values import Address, Identity
 from oboe.engine.limits import Limits
-from oboe.remote.tls import Credentials
+from oboe.hosts.files import write_whole
+from oboe.membership.certificate import shown_credentials
 
 __all__ = ["Agent"]
 
@@ -50,13 +49,13 @@ class Agent:
         wires = Wires(membership)
         work = Work(stores, membership, wires, playbook_directories, limits or Limits())
         uses = Uses(stores, membership, wires, work)
-        self._faces = Faces(stores, membership, wires, uses)
+        faces = Faces(stores, membership, wires, uses, settings)
+        self.port = PublicPort(faces.api, membership.local, settings)
         self._database = stores.database
         self.local, self.link = membership.local, membership.link
         self.peers, self._rpc = wires.peers, wires.rpc
         self.registry, self.engine = work.registry, work.engine
         self.keys, self.control, self.starter, self._cluster = uses.keys, uses.control, uses.starter, uses.cluster
-        self._server: Any = None
         self.local.on_change(self._follow_identity)
 
     # Life
@@ -70,20 +69,20 @@ class Agent:
             was = f"{kept['ip']}:{kept['port']} (agents: {kept['rpc_port']})"
             hint = "start it with that address; an agent that is SINGLE may change it"
             raise Refused("agent.address_changed", f"this agent is known to its cluster as {was}", hint=hint)
-        _write_whole(path, json.dumps(now))
+        write_whole(path, json.dumps(now))
 
     def start(self) -> None:
         """Listen and serve. `Refused` ``agent.port_taken``, ``rpc.port_taken``."""
-        self._server = serve(self._faces.api, self.address.ip, self.address.port)
+        self.port.start()
         try:
-            self._rpc.start(self._credentials())
+            self._rpc.start(shown_credentials(self.local))
         except OboeError:
-            self._server.stop(2.0)
+            self.port.stop(2.0)
             raise
-        self.peers.reload(self._credentials())
+        self.peers.reload(shown_credentials(self.local))
         self.engine.start()
         self._cluster.follow()
-        _write_whole(
+        write_whole(
             self.home / "run" / "agent.json",
             json.dumps({"pid": os.getpid(), "started": time.time_ns(), "ip": self.address.ip, "port": self.address.port}),
         )
@@ -92,8 +91,7 @@ class Agent:
     def stop(self, timeout: float = 15.0) -> None:
         """Answer nobody, let what runs end or leave it for the next life, close the store."""
         deadline = time.monotonic() + timeout
-        if self._server is not None:
-            self._server.stop(3.0)
+        self.port.stop(3.0)
         self._cluster.stop()
         self.engine.stop(max(1.0, deadline - time.monotonic() - 3.0))
         self._rpc.stop(2.0)
@@ -107,17 +105,11 @@ class Agent:
     # What follows a change of identity
 
     def _follow_identity(self) -> None:
-        credentials = self._credentials()
+        credentials = shown_credentials(self.local)
         self.peers.reload(credentials)
         self._rpc.reload(credentials)
+        self.port.follow()
         self._cluster.follow()
-
-    def _credentials(self) -> Credentials | None:
-        key = self.local.secret("certificate_key")
-        certificate = self.local.text("certificate")
-        if key is None or not certificate:
-            return None
-        return Credentials(self.local.text("authority_certificate"), certificate, key)
 
     def _announce(self) -> None:
         self._cluster.announce_members()
@@ -135,9 +127,3 @@ def _lock(home: Path) -> int:
         os.close(descriptor)
         raise Refused("agent.already_runs", f"an agent runs in {home} already", hint="oboe agent status") from error
     return descriptor
-
-
-def _write_whole(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)

@@ -26,6 +26,8 @@ from starlette.applications import Starlette
 from oboe import playbooks
 from oboe.api.app import Api
 from oboe.api.obshell.ids import encode
+from oboe.api.shared.room import Room
+from oboe.config import Settings
 from oboe.control.clustering import Clustering
 from oboe.control.keys import AgentKeys
 from oboe.control.leadership import Leading, Led
@@ -41,6 +43,7 @@ from oboe.control.users import Users
 from oboe.control.verbs import Membership as MembershipVerbs
 from oboe.control.verbs import register_verbs
 from oboe.control.waits import Waits
+from oboe.daemon.public import bounds_of
 from oboe.database.port import Driver
 from oboe.domain.errors import Refused
 from oboe.domain.model import Home
@@ -223,10 +226,12 @@ class Uses:
 class Faces:
     """What strangers and clients reach: the API and, on the same port, the handshakes of agents without a certificate."""
 
-    def __init__(self, stores: Stores, membership: Membership, wires: Wires, uses: Uses) -> None:
+    def __init__(self, stores: Stores, membership: Membership, wires: Wires, uses: Uses, settings: Settings) -> None:
+        room = Room(bounds_of(settings))
         hands = Handshakes(membership.local, membership.private_key, stores.own.under_maintenance)
-        handshakes = Starlette(routes=list(handshake_routes(hands)))
-        self.api = Api(uses.control, dict.fromkeys(_HANDSHAKES, handshakes))
+        routes = handshake_routes(hands, guessed=lambda source: room.throttle.failed(source, time.monotonic()))
+        others = dict.fromkeys(_HANDSHAKES, Starlette(routes=list(routes)))
+        self.api = Api(uses.control, others, room=room, tls_only=settings.tls == "required")
         register_verbs(
             wires.verbs,
             membership=MembershipVerbs(membership.local, membership.driver, membership.link, uses.control.status),

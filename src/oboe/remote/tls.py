@@ -1,6 +1,6 @@
-"""Mutual TLS between agents: the contexts of both sides, and the address that a peer's certificate proves.
+"""TLS: the contexts of both sides between agents, that of the public port, and the address that a peer's certificate proves.
 
-TLS 1.3 only, and only certificates of the cluster's authority: no other root is ever loaded.
+Between agents TLS 1.3 only, and only certificates of the cluster's authority: no other root is ever loaded.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from oboe.domain.errors import Refused
 from oboe.domain.values import Address
 from oboe.kit.secret import Secret
 
-__all__ = ["Credentials", "certified_address", "client_context", "server_context"]
+__all__ = ["Credentials", "certified_address", "client_context", "public_context", "server_context"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,14 @@ def client_context(credentials: Credentials) -> ssl.SSLContext:
     return context
 
 
+def public_context(credentials: Credentials) -> ssl.SSLContext:
+    """Of the public port: TLS 1.2 for the sake of older clients, which show no certificate. `Refused` ``authority.unreadable``."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    _load(context, credentials)
+    return context
+
+
 def certified_address(certificate: Mapping[str, Any] | None) -> Address | None:
     """The address in a verified certificate, as `ssl.SSLSocket.getpeercert` gives it; None when it names no agent."""
     names = [value for part in (certificate or {}).get("subject", ()) for key, value in part if key == "commonName"]
@@ -60,13 +68,17 @@ def _context(protocol: int, credentials: Credentials) -> ssl.SSLContext:
     context = ssl.SSLContext(protocol)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.verify_mode = ssl.CERT_REQUIRED
+    _load(context, credentials)
+    return context
+
+
+def _load(context: ssl.SSLContext, credentials: Credentials) -> None:
     try:
         context.load_verify_locations(cadata=credentials.authority_certificate)
         with _file(credentials.certificate + credentials.certificate_key.reveal()) as path:
             context.load_cert_chain(path)
     except (ssl.SSLError, ValueError) as error:
         raise Refused("authority.unreadable", f"certificate and key cannot be used: {error}") from error
-    return context
 
 
 @contextmanager

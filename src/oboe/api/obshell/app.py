@@ -92,6 +92,8 @@ class Obshell:
         refusal = {
             "unread": Refused("request.unread", "the body is too long, too slow or was cut off"),
             "busy": Refused("request.busy", "too many requests are under way", hint="try again in a moment"),
+            "plain": Refused("request.plain", "this agent answers over TLS only", hint="https, with the authority in its home: run/ca.pem"),
+            "peer": Refused("auth.peer", "only root and the agent's own user may ask here", hint="ask over the port, with a password"),
         }.get(condition, Refused("bug", "this should not happen", hint="the agent's log has the details; please report it"))
         error = translate(refusal)
         return Answer(status=error.status, body=wrap(NO_DATA, trace_id="", started=started, error=error))
@@ -172,7 +174,8 @@ def _call(control: Control, door: Door, request: Request, values: Mapping[str, s
         path_values=values,
         query=parse_query(request.query),
         body=request.body,
-        caller=Caller(source=request.source),
+        caller=Caller(source="local socket" if request.local else request.source),
+        local=request.local,
         received_at=request.received_at,
     )
 
@@ -180,7 +183,7 @@ def _call(control: Control, door: Door, request: Request, values: Mapping[str, s
 def _take(call: Call, admitted: Admitted, body: bytes) -> None:
     """What the opened header gives to the handler, the body first."""
     header = admitted.header
-    call.body = secrecy.open_body(header.keys, body) if body else b""
+    call.body = body if admitted.plain else secrecy.open_body(header.keys, body) if body else b""
     call.keys, call.session_id, call.sso_token = header.keys, header.session_id, header.sso_token
 
 

@@ -2,6 +2,8 @@
 
 ::
 
+    over the agent's unix socket, and no header?  ->  root or the agent's own user: passes
+
     header there?  ->  opened?  ->  for this target?  ->  by identity: who, until when, for the first time?
 
     SINGLE         anybody, until an agent password is set; then that
@@ -64,6 +66,11 @@ class Admitted:
     name: str
     header: secrecy.RequestHeader
     forward: _Used | None = None
+    plain: bool = False
+    """Its body is not encrypted: it came over the agent's unix socket, without a header."""
+
+
+_NO_HEADER = secrecy.RequestHeader(password=Secret(""), expires="", uri="", keys=b"", session_id=Secret(""), sso_token=Secret(""))
 
 
 class Door:
@@ -76,6 +83,8 @@ class Door:
 
     def admit(self, request: Request, rule: Rule) -> Admitted:
         """`Refused` ``auth.*``, ``secrecy.undecipherable``, ``agent.wrong_identity``."""
+        if request.local and not any(name.lower() in request.headers for name in (AGENT_HEADER, ROOT_HEADER)):
+            return Admitted("", _NO_HEADER, plain=True)
         admitted = self.read(request)
         if not hmac.compare_digest(admitted.header.uri.encode(), request.target.encode()):
             raise Refused("auth.other_uri", "the header was made for another request")

@@ -53,6 +53,8 @@ class Call:
     body: bytes = field(repr=False)
     caller: Caller
     received_at: float
+    local: bool = False
+    """Asked over the agent's unix socket, by somebody who may do everything on this host."""
     keys: bytes = field(default=b"", repr=False)
     """AES key ‖ IV of the request, for the few answers that are encrypted."""
     session_id: Secret = field(default_factory=lambda: Secret(""))

@@ -68,6 +68,8 @@ class Ocp:
         refusal = {
             "unread": Refused("request.unread", "the body is too long, too slow or was cut off"),
             "busy": Refused("request.busy", "too many requests are under way", hint="try again in a moment"),
+            "plain": Refused("request.plain", "this agent answers over TLS only", hint="https, with the authority in its home: run/ca.pem"),
+            "peer": Refused("auth.peer", "only root and the agent's own user may ask here", hint="ask over the port, with a password"),
         }.get(condition, OboeError("bug", "this should not happen", hint="the agent's log has the details; please report it"))
         failure = failure_of(refusal)
         body = wrap(None, status=failure.status, server=self._server(), started=started, trace_id=new_trace_id(), error=failure.error)

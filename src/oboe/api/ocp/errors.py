@@ -37,6 +37,8 @@ TABLE: Mapping[str, tuple[int, int]] = {
     "rollback.not_allowed": (400, NO_ROLLBACK),
     "dag.waiting": (400, WRONG_STATE),
     "operator.unknown": (400, ILLEGAL),
+    "request.plain": (400, ILLEGAL),
+    "auth.peer": (403, NOT_PERMITTED),
     "auth.none": (401, NOT_AUTHENTICATED),
     "auth.expired": (401, NOT_AUTHENTICATED),
     "auth.session": (401, NOT_AUTHENTICATED),

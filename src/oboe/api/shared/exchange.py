@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["JSON", "Answer", "Request"]
+__all__ = ["JSON", "PEER", "Answer", "Request"]
 
 JSON = "application/json"
+PEER = "oboe.peer"
+"""In the scope of a request that came over the agent's unix socket: the caller's uid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,8 @@ class Request:
     """Unix seconds."""
     started: float
     """Monotonic seconds."""
+    local: bool = False
+    """It came over the agent's unix socket, from somebody who may do everything on this host."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

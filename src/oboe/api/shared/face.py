@@ -6,57 +6,25 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
-from oboe.api.shared.exchange import Answer, Request
-from oboe.api.shared.throttle import Throttle
+from oboe.api.shared.bounds import Bounds
+from oboe.api.shared.exchange import PEER, Answer, Request
+from oboe.api.shared.room import Full, Held, Room
 
-__all__ = ["ASGIApp", "Face", "Receive", "Scope", "Send", "Workers", "send_answer"]
+__all__ = ["ASGIApp", "Face", "Receive", "Scope", "Send", "send_answer"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-BODY_BYTES_MAX = 4 << 20
-BODY_SECONDS_MAX = 30.0
-"""How long a client may take to send its body."""
 LINGER_BYTES_MAX = 32 << 20
 """What is read of a body that was refused already, and thrown away."""
 LINGER_SECONDS_MAX = 5.0
 LINGER_QUIET_SECONDS = 0.2
-IN_FLIGHT_MAX = 512
-"""Requests that are being carried out or wait for a worker; more are refused at once."""
-WORKERS_MAX = 32
-"""Some use cases wait for other agents, so there are more workers than processors."""
-
 _LOG = logging.getLogger(__name__)
-
-
-class Workers:
-    """The threads that all APIs of an agent share: use cases are synchronous."""
-
-    def __init__(self, count: int = WORKERS_MAX) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=count, thread_name_prefix="api")
-        self._in_flight = 0
-
-    @property
-    def busy(self) -> bool:
-        return self._in_flight >= IN_FLIGHT_MAX
-
-    async def run(self, carry_out: Callable[[Request], Answer], request: Request) -> Answer:
-        """Carry it out on a worker. Called on the event loop only."""
-        self._in_flight += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, carry_out, request)
-        finally:
-            self._in_flight -= 1
-
-    def stop(self) -> None:
-        """Let those that run finish; begin no other."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 class _Unread(Exception):
@@ -66,11 +34,10 @@ class _Unread(Exception):
 class Face:
     """Serves ``carry_out``. ``refuse`` makes the answer for a condition that this layer finds: ``unread``, ``busy`` or ``bug``."""
 
-    def __init__(self, carry_out: Callable[[Request], Answer], refuse: Callable[[str, float], Answer], workers: Workers) -> None:
+    def __init__(self, carry_out: Callable[[Request], Answer], refuse: Callable[[str, float], Answer], room: Room) -> None:
         self._carry_out = carry_out
         self._refuse = refuse
-        self._workers = workers
-        self._throttle = Throttle()
+        self._room = room
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.monotonic()
@@ -78,24 +45,25 @@ class Face:
         await send_answer(answer, send)
 
     async def _answer(self, scope: Scope, receive: Receive, started: float) -> Answer:
-        try:
-            request = await _read(scope, receive, started)
-        except _Unread:
-            await _linger(receive)
-            return self._refuse("unread", started)
-        if self._workers.busy:
-            return self._refuse("busy", started)
-        try:
-            answer = await self._workers.run(self._carry_out, request)
-        except Exception:  # noqa: BLE001  a request ends here
-            _LOG.exception("%s %s failed unexpectedly", request.method, request.path)
-            return self._refuse("bug", started)
+        with Held(self._room) as held:
+            try:
+                request = await _read(scope, receive, started, self._room.bounds, held)
+            except (_Unread, Full) as error:
+                await _linger(receive)
+                return self._refuse("busy" if isinstance(error, Full) else "unread", started)
+            if self._room.busy(local=request.local):
+                return self._refuse("busy", started)
+            try:
+                answer = await self._room.run(self._carry_out, request)
+            except Exception:  # noqa: BLE001  a request ends here
+                _LOG.exception("%s %s failed unexpectedly", request.method, request.path)
+                return self._refuse("bug", started)
         if answer.guessing:
-            await asyncio.sleep(self._throttle.failed(request.source, time.monotonic()))
+            await asyncio.sleep(self._room.throttle.failed(request.source, time.monotonic()))
         return answer
 
 
-async def _read(scope: Scope, receive: Receive, started: float) -> Request:
+async def _read(scope: Scope, receive: Receive, started: float, bounds: Bounds, held: Held) -> Request:
     received_at = time.time()
     headers = _headers(scope["headers"])
     raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
@@ -104,8 +72,8 @@ async def _read(scope: Scope, receive: Receive, started: float) -> Request:
     body = b""
     if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
         try:
-            async with asyncio.timeout(BODY_SECONDS_MAX):
-                body = await _body(receive, headers)
+            async with asyncio.timeout(bounds.body_seconds):
+                body = await _body(receive, headers, bounds.body_bytes_max, held)
         except TimeoutError:
             raise _Unread from None
     return Request(
@@ -118,6 +86,7 @@ async def _read(scope: Scope, receive: Receive, started: float) -> Request:
         source=scope["client"][0] if scope.get("client") else "",
         received_at=received_at,
         started=started,
+        local=PEER in scope,
     )
 
 
@@ -130,9 +99,9 @@ def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return headers
 
 
-async def _body(receive: Receive, headers: dict[str, str]) -> bytes:
+async def _body(receive: Receive, headers: dict[str, str], bytes_max: int, held: Held) -> bytes:
     length = headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > BODY_BYTES_MAX:
+    if not length.isdigit() or int(length) > bytes_max:
         raise _Unread
     parts: list[bytes] = []
     size = 0
@@ -142,8 +111,9 @@ async def _body(receive: Receive, headers: dict[str, str]) -> bytes:
             raise _Unread
         part: bytes = message.get("body", b"")
         size += len(part)
-        if size > BODY_BYTES_MAX:
+        if size > bytes_max:
             raise _Unread
+        held.take(len(part))
         parts.append(part)
         if not message.get("more_body"):
             return b"".join(parts)

@@ -1,0 +1,93 @@
+"""What all APIs of an agent share: the threads that carry out, the memory for bodies, the count of failed guesses.
+
+It belongs to one event loop; only what runs on its threads is elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from oboe.api.shared.bounds import Bounds
+from oboe.api.shared.exchange import Answer, Request
+from oboe.api.shared.throttle import Throttle
+
+__all__ = ["Full", "Held", "Room"]
+
+LOCAL_WORKERS_MAX = 4
+"""For callers on the unix socket, who must not wait behind strangers."""
+
+
+class Full(Exception):
+    """There is no memory for another body at the moment."""
+
+
+class Room:
+    """Use cases are synchronous, so each request takes one hop to a thread."""
+
+    def __init__(self, bounds: Bounds | None = None) -> None:
+        self.bounds = bounds or Bounds()
+        self.throttle = Throttle()
+        self._strangers = _Workers(self.bounds.workers_max, self.bounds.in_flight_max, "api")
+        self._locals = _Workers(LOCAL_WORKERS_MAX, self.bounds.in_flight_max, "api-local")
+        self._body_bytes = 0
+
+    def busy(self, *, local: bool) -> bool:
+        return (self._locals if local else self._strangers).busy
+
+    async def run(self, carry_out: Callable[[Request], Answer], request: Request) -> Answer:
+        return await (self._locals if request.local else self._strangers).run(carry_out, request)
+
+    def take(self, size: int) -> None:
+        """`Full` when bodies hold as much as they may."""
+        if self._body_bytes + size > self.bounds.bodies_bytes_max:
+            raise Full
+        self._body_bytes += size
+
+    def give(self, size: int) -> None:
+        self._body_bytes -= size
+
+    def stop(self) -> None:
+        """Let those that run finish; begin no other."""
+        self._strangers.stop()
+        self._locals.stop()
+
+
+class Held:
+    """What one request holds of the room: given back when it ends, however it ends."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._size = 0
+
+    def take(self, size: int) -> None:
+        self._room.take(size)
+        self._size += size
+
+    def __enter__(self) -> Held:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._room.give(self._size)
+
+
+class _Workers:
+    def __init__(self, threads: int, in_flight_max: int, name: str) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix=name)
+        self._in_flight_max = in_flight_max
+        self._in_flight = 0
+
+    @property
+    def busy(self) -> bool:
+        return self._in_flight >= self._in_flight_max
+
+    async def run(self, carry_out: Callable[[Request], Answer], request: Request) -> Answer:
+        self._in_flight += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, carry_out, request)
+        finally:
+            self._in_flight -= 1
+
+    def stop(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
