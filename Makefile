@@ -10,7 +10,7 @@ JOBS ?= 3
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-stop test check walks crash mutants bench docs lock clean
+.PHONY: help setup bytecode demo demo-stop test check walks crash mutants bench docs lock clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -25,13 +25,17 @@ $(STAMP): requirements/dev.txt requirements/seekdb.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: $(STAMP) ## Three agents, a real cluster, a scale-out; KEEP=1 leaves it up
+# As pip does for a wheel: agents and commands that are started from here need not compile what they import.
+bytecode: $(STAMP)
+	@$(BIN)/python -m compileall -q src
+
+demo: bytecode ## Three agents, a real cluster, a scale-out; KEEP=1 leaves it up
 	@$(BIN)/python -m demo.run $(if $(KEEP),--keep)
 
 demo-stop: $(STAMP) ## Take a kept demo down
 	@$(BIN)/python -m demo.stop
 
-test: $(STAMP) ## Run the tests; JOBS=3 at once, a file each
+test: bytecode ## Run the tests; JOBS=3 at once, a file each
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 check: $(STAMP) ## Lint, format, types, layers, generated pages
@@ -46,10 +50,10 @@ check: $(STAMP) ## Lint, format, types, layers, generated pages
 walks: $(STAMP) ## Walk the state machine at random; EVENTS=5000000 SEED=0
 	$(BIN)/python -m tests.walks --events $(EVENTS) --seed $(SEED)
 
-crash: $(STAMP) ## Kill agents at every write and every message; EVERY=1
+crash: bytecode ## Kill agents at every write and every message; EVERY=1
 	$(BIN)/python -m tests.crash --every $(EVERY)
 
-bench: $(STAMP) ## Measure, beside what one commit costs on this disk; writes .bench/latest.json
+bench: bytecode ## Measure, beside what one commit costs on this disk; writes .bench/latest.json
 	$(BIN)/python -m benchmarks
 
 mutants: $(STAMP) ## Plant slips into the state machine and see that the walks notice
