@@ -17,6 +17,7 @@ from oboe.control.users import AccessKey, Grant, Users
 from oboe.domain.errors import Refused, Unreachable
 from oboe.domain.values import Identity
 from oboe.kit.secret import Secret
+from oboe.membership.shared_fact import FRESH_SECONDS
 from tests.ocp.site import PASSWORD, Client, Site
 
 
@@ -280,10 +281,10 @@ def test_every_agent_of_a_cluster_knows_the_same_users(cheap: None) -> None:
     agents = [Users(Local(Identity.CLUSTER_AGENT), home, lambda *_: None, clock=lambda: clock[0]) for _ in range(2)]  # type: ignore[arg-type]
     assert agents[1].all() == ()
     agents[0].add("alice", Secret(PASSWORD), [], who="test")
-    clock[0] += accounts.FRESH_SECONDS + 0.1
+    clock[0] += FRESH_SECONDS + 0.1
     assert [user.name for user in agents[1].all()] == ["alice"]
     home.away = True
-    clock[0] += accounts.FRESH_SECONDS + 0.1
+    clock[0] += FRESH_SECONDS + 0.1
     assert agents[1].by_password("alice", Secret(PASSWORD)).name == "alice", "people on call get in without a primary"
     with pytest.raises(Unreachable):
         agents[1].add("bob", Secret(PASSWORD), [], who="test")

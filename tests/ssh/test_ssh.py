@@ -17,7 +17,7 @@ import pytest
 
 from oboe.domain.errors import Interrupted, OboeError, Refused, StepFailed, Unreachable
 from oboe.hosts import ssh as ssh_module
-from oboe.hosts.ssh import Login, Ssh, fingerprint_of, scan_host_key
+from oboe.hosts.ssh import Login, Ssh, scan_host_key
 from oboe.kit.secret import Secret
 from tests.ssh.servers import PASSWORD, Server, StandIn
 
@@ -115,7 +115,6 @@ def test_a_full_disk_is_said(server: Server, tmp_path: Path) -> None:
 def test_the_key_that_is_shown_is_the_one_to_accept(server: Server) -> None:
     seen = scan_host_key("127.0.0.1", server.port)
     assert (seen.text, seen.fingerprint) == (server.host_key, server.fingerprint)
-    assert fingerprint_of(seen.text) == seen.fingerprint
 
 
 @pytest.mark.parametrize("kind", ["ssh-ed25519", "ecdsa-sha2-nistp256"])
@@ -142,7 +141,7 @@ def test_a_password_lets_in(tmp_path: Path) -> None:
         server.end()
 
 
-@pytest.mark.filterwarnings("ignore:bcrypt.kdf")
+@pytest.mark.filterwarnings("ignore:.*bcrypt.kdf")
 def test_a_private_key_with_a_passphrase_is_read_with_it_and_not_without(server: Server) -> None:
     plain = asyncssh.import_private_key(server.key.reveal())
     sealed = Secret(plain.export_private_key("openssh", passphrase="open up", rounds=1).decode())

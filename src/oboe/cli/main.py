@@ -16,6 +16,7 @@ _COMMANDS = {
     "cluster": ("oboe.cli.cluster:cluster", "Make a cluster out of agents, and change it."),
     "task": ("oboe.cli.task:task", "See, follow and operate tasks (dags)."),
     "playbook": ("oboe.cli.playbook:playbook", "See the playbooks of an agent, and run one."),
+    "host": ("oboe.cli.host:host", "The machines, and the agents on them."),
     "user": ("oboe.cli.user:user", "Accounts for OCP's API and the dashboard."),
     "completion": ("oboe.cli.completion:completion", "Print the completion script of a shell."),
 }

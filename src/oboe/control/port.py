@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from oboe.control.changing import Change
 from oboe.control.gathering import Gathered
+from oboe.control.hosts import Hosts
 from oboe.control.listing import Found, Search
 from oboe.control.users import Users
 from oboe.control.views import AgentView, ClusterView, DagView, Landmarks, Member, Preview, Ref, StatusView, WaitView
@@ -128,6 +129,8 @@ class Control(Protocol):
     """Every registered playbook by its name."""
     life: Life
     """What is done with a running cluster."""
+    hosts: Hosts
+    """The machines, and the agents on them."""
 
     # This agent
     def agent(self) -> AgentView: ...

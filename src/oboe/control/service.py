@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from oboe.control.changing import Change
 from oboe.control.gathering import Gathered
+from oboe.control.hosts import Hosts
 from oboe.control.listing import Found, Listing, Search
 from oboe.control.operating import Operating
 from oboe.control.operations import Operations
@@ -62,6 +63,7 @@ class Oboe:
         listing: Listing,
         users: Users,
         life: Life,
+        hosts: Hosts,
         troubles: Callable[[], Sequence[str]],
         playbooks: Playbooks,
     ) -> None:
@@ -78,6 +80,7 @@ class Oboe:
         self._listing = listing
         self.users = users
         self.life = life
+        self.hosts = hosts
         self._troubles = troubles
         self.playbooks = playbooks
         self._started_at = time.time_ns()

@@ -1,11 +1,9 @@
 """Local accounts: who may use the faces that have users, with which password or access keys, and what they may do.
 
-Before there is a cluster they are facts of the agent; then they are facts of the cluster's home, so that every agent knows them. An
-agent of a cluster keeps a copy: while there is no primary, people on call can still log in. Passwords are kept as argon2id hashes,
-secrets of access keys sealed, because a signature can only be verified with the secret itself.
+They are a `SharedFact`, so that every agent of a cluster knows them, and people on call can log in while there is no primary. Passwords
+are kept as argon2id hashes, secrets of access keys sealed, because a signature can only be verified with the secret itself.
 
-Invariants: a change is read and written in one transaction; a user's number is never given twice; what a user may do is read anew, at
-most `FRESH_SECONDS` old, for every request.
+Invariants: a user's number is never given twice; what a user may do is read anew for every request.
 """
 
 from __future__ import annotations
@@ -18,19 +16,17 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
-from oboe.domain.errors import OboeError, Refused
-from oboe.domain.values import Identity
+from oboe.domain.errors import Refused
 from oboe.kit.secret import Secret
 from oboe.membership.local import LocalAgent
+from oboe.membership.shared_fact import ClusterFacts, SharedFact
 
 __all__ = ["PERMISSIONS", "AccessKey", "Grant", "User", "Users"]
 
-FRESH_SECONDS = 2.0
-"""How old an agent's knowledge of the cluster's users may be."""
 VERIFIED_SECONDS = 300.0
 """How long a password that was verified is known again without the work of its hash."""
 VERIFIED_MAX = 1000
@@ -51,7 +47,6 @@ _KEY = re.compile(r"[A-Za-z0-9]{8,64}")
 _RESERVED = frozenset({"obshell", "root", "system"})
 _TIME_COST, _MEMORY_KIB, _LANES = 2, 19 * 1024, 1
 """What OWASP recommends for argon2id where memory is scarce."""
-_FACT, _COPY = "users", "users_copy"
 
 Kept = dict[str, Any]
 
@@ -111,27 +106,17 @@ class _Accounts(msgspec.Struct, frozen=True):
     users: tuple[User, ...] = ()
 
 
-class ClusterFacts(Protocol):
-    """The cluster's home, as far as users need it."""
-
-    def sealed_fact(self, name: str) -> Any: ...
-    def change_sealed_fact(self, name: str, change: Callable[[Any], Any]) -> Any: ...
-
-
 class Users:
     """The accounts that this agent answers to. Thread-safe."""
 
     def __init__(
         self, local: LocalAgent, cluster: ClusterFacts, audit: Callable[..., None], *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._local = local
-        self._cluster = cluster
+        self._kept = SharedFact("users", local, cluster, clock=clock)
         self._audit = audit
         self._clock = clock
         self._lock = threading.Lock()
         self._hashing = threading.BoundedSemaphore(HASHES_AT_ONCE)
-        self._known: _Accounts | None = None
-        self._read_at = 0.0
         self._key = secrets.token_bytes(32)
         self._verified: OrderedDict[bytes, float] = OrderedDict()
 
@@ -247,34 +232,12 @@ class Users:
             before[:] = [_read(kept)]
             return _written(change(before[0]))
 
-        with self._lock:
-            if self._local.identity() is Identity.CLUSTER_AGENT:
-                kept = self._cluster.change_sealed_fact(_FACT, apply)
-                self._local.remember(**{_COPY: kept})
-            else:
-                kept = apply(self._local.value(_FACT))
-                self._local.remember(**{_FACT: kept})
-            known = self._take(_read(kept))
+        known = _read(self._kept.change(apply))
         self._audit(who, what, _shown(before[0], name), _shown(known, name))
         return known
 
     def _accounts(self) -> _Accounts:
-        with self._lock:
-            if self._local.identity() is not Identity.CLUSTER_AGENT:
-                return self._take(_read(self._local.value(_FACT)))
-            if self._known is not None and self._clock() - self._read_at < FRESH_SECONDS:
-                return self._known
-            try:
-                kept = self._cluster.sealed_fact(_FACT)
-            except OboeError:
-                return self._take(_read(self._local.value(_COPY)))
-            if _written(_read(self._local.value(_COPY))) != _written(_read(kept)):
-                self._local.remember(**{_COPY: kept})
-            return self._take(_read(kept))
-
-    def _take(self, known: _Accounts) -> _Accounts:
-        self._known, self._read_at = known, self._clock()
-        return known
+        return _read(self._kept.read())
 
     @staticmethod
     def _named(known: _Accounts, name: str) -> User:

@@ -45,7 +45,7 @@ class Agent:
         self.home, self.address = home, address
         self._lock_file = _lock(home)
         stores = Stores(home)
-        membership = Membership(stores, Whereabouts(home, address, rpc_port), driver, self._announce)
+        membership = Membership(stores, Whereabouts(home, address, rpc_port), driver, settings, self._announce)
         wires = Wires(membership)
         work = Work(stores, membership, wires, playbook_directories, limits or Limits())
         uses = Uses(stores, membership, wires, work)

@@ -29,6 +29,7 @@ from oboe.api.obshell.ids import encode
 from oboe.api.shared.room import Room
 from oboe.config import Settings
 from oboe.control.clustering import Clustering
+from oboe.control.hosts import Hosts
 from oboe.control.keys import AgentKeys
 from oboe.control.leadership import Leading, Led
 from oboe.control.lifecycle import Lifecycle
@@ -57,9 +58,12 @@ from oboe.kit.registry import Registry
 from oboe.kit.secret import Secret
 from oboe.membership.enlisting import Enlisting
 from oboe.membership.handshakes import Handshakes
+from oboe.membership.inventory import Inventory
 from oboe.membership.link import ClusterLink
 from oboe.membership.local import LocalAgent
 from oboe.membership.owed import Owed
+from oboe.membership.reach import Reach
+from oboe.membership.shared_fact import SharedFact
 from oboe.remote.client import Peers
 from oboe.remote.courier import RpcCourier, register_courier
 from oboe.remote.handshake import Enlister, Joiner
@@ -104,7 +108,7 @@ class Whereabouts:
 class Membership:
     """Who the agent is, its keys, and its way to the cluster's home. ``announce`` tells the other members that their list changed."""
 
-    def __init__(self, stores: Stores, where: Whereabouts, driver: Driver, announce: Callable[[], None]) -> None:
+    def __init__(self, stores: Stores, where: Whereabouts, driver: Driver, settings: Settings, announce: Callable[[], None]) -> None:
         self.driver = driver
         public_key, self.private_key = _key_pair(stores.facts)
         self.local = LocalAgent(
@@ -118,6 +122,8 @@ class Membership:
         self.link = ClusterLink(self.local, driver, announce=announce)
         self.joiner, self.enlisting = Joiner(), Enlisting(self.local, Enlister())
         self.owed = Owed(self.local, self.link)
+        self.inventory = Inventory(SharedFact("hosts", self.local, self.link), stores.audit.append)
+        self.reach = Reach(settings)
         self._sealer = stores.sealer
 
     def seal_params(self, home: HomeKind, params: Any) -> Mapping[str, Any]:
@@ -161,6 +167,8 @@ class Work:
             Enlisting: membership.enlisting,
             Naming: _Names(),
             Owed: membership.owed,
+            Inventory: membership.inventory,
+            Reach: membership.reach,
         }
         tools = Tools(
             here=local.address,
@@ -212,6 +220,7 @@ class Uses:
             listing=self.listing,
             users=Users(local, link, stores.audit.append),
             life=Lifecycle(local, driver, link, self.starter, self.reading, peers),
+            hosts=Hosts(membership.inventory, membership.reach),
             troubles=self._troubles,
             playbooks=Playbooks(work.registry, self.starter, self.reading.cluster_home),
         )

@@ -28,7 +28,7 @@ from oboe.kit.secret import Secret
 if TYPE_CHECKING:
     import asyncssh
 
-__all__ = ["HostKey", "Login", "Ssh", "Target", "fingerprint_of", "scan_host_key"]
+__all__ = ["HostKey", "Login", "Ssh", "Target", "scan_host_key"]
 
 T = TypeVar("T")
 
@@ -120,16 +120,6 @@ def scan_host_key(host: str, port: int, *, timeout: float = CONNECT_SECONDS) -> 
             raise
         except Exception as error:
             raise translated(error, f"{host}:{port}") from error
-
-
-def fingerprint_of(text: str) -> str:
-    """Of a key in OpenSSH's form. `Refused` ``ssh.key_unreadable``."""
-    import asyncssh
-
-    try:
-        return asyncssh.import_public_key(text).get_fingerprint("sha256")
-    except asyncssh.KeyImportError as error:
-        raise Refused("ssh.key_unreadable", f"this is no public key: {error}") from error
 
 
 class Ssh:

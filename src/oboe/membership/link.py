@@ -19,7 +19,7 @@ from oboe.database.port import Driver, Instance, Observation
 from oboe.domain.errors import OboeError, Refused, TryAgain, Unreachable
 from oboe.domain.values import Address, Identity
 from oboe.kit.secret import Secret
-from oboe.membership.local import LocalAgent
+from oboe.membership.local import SHARED_FACTS, LocalAgent
 from oboe.membership.member import Member, member_from_row, member_row, numbered
 
 if TYPE_CHECKING:
@@ -279,9 +279,14 @@ class ClusterLink:
             )
             tables.put_server(_server_row(server))
         tables.put_facts(cluster_id=cluster_id, cluster_name=cluster_name, version=version)
-        users = self._local.value("users")
-        if users:
-            self.change_sealed_fact("users", lambda kept: kept or users)
+        for name in SHARED_FACTS:
+            self._bring(name)
+
+    def _bring(self, name: str) -> None:
+        """What the MASTER has kept itself is the cluster's now."""
+        known = self._local.value(name)
+        if known:
+            self.change_sealed_fact(name, lambda kept: kept or known)
 
     def sealed_fact(self, name: str) -> Any:
         """A fact of the cluster with its secrets opened; None: there is none."""

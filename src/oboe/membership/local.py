@@ -21,10 +21,13 @@ from oboe.domain.values import Address, Identity
 from oboe.kit.secret import Secret
 from oboe.membership.member import Member, member_from_row, member_row, numbered
 
-__all__ = ["CONFIG_SCOPES", "FactStore", "LocalAgent"]
+__all__ = ["CONFIG_SCOPES", "SHARED_FACTS", "FactStore", "LocalAgent"]
 
 CONFIG_SCOPES = ("GLOBAL", "ZONE", "SERVER")
 """From the weakest to the strongest layer of observer configuration."""
+
+SHARED_FACTS = ("users", "hosts")
+"""What an agent keeps itself until its cluster does (`oboe.membership.shared_fact`)."""
 
 _CLUSTER_FACTS = (
     "zone",
@@ -44,8 +47,8 @@ _CLUSTER_FACTS = (
     "ports",
     "agent_numbers",
     "owed",
-    "users",
-    "users_copy",
+    *SHARED_FACTS,
+    *(f"{name}_copy" for name in SHARED_FACTS),
 )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from oboe.api.shared.envelope import WireError
-from oboe.domain.errors import OboeError
+from oboe.domain.errors import OboeError, Refused
 
 __all__ = ["TABLE", "UNEXPECTED", "translate"]
 
@@ -135,11 +135,22 @@ TABLE: Mapping[str, tuple[str, int]] = {
 }
 
 
+_OWN_WORDS = ("host", "package", "ssh")
+"""What the original has no codes for is told in its style: ``ssh.host_key_changed`` is ``SSH.HostKeyChanged``."""
+
+
 def translate(error: OboeError, lookup: Mapping[str, str] | None = None) -> WireError:
     """The error as a client reads it; its message ends with the hint. ``lookup`` renames neutral codes first."""
     neutral = (lookup or {}).get(error.code, error.code)
-    err_code, status = TABLE.get(neutral, UNEXPECTED)
-    return WireError(status, err_code, str(error), _legacy(err_code))
+    found = TABLE.get(neutral) or (_in_own_words(error) if neutral.split(".")[0] in _OWN_WORDS else UNEXPECTED)
+    return WireError(found[1], found[0], str(error), _legacy(found[0]))
+
+
+def _in_own_words(error: OboeError) -> tuple[str, int]:
+    subject, _, reason = error.code.partition(".")
+    word = "SSH" if subject == "ssh" else subject.capitalize()
+    status = 404 if reason == "unknown" else 400 if isinstance(error, Refused) else 503
+    return f"{word}.{reason.title().replace('_', '')}", status
 
 
 def _legacy(err_code: str) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 from oboe.api.obshell.app import Obshell
 from oboe.api.obshell.auth import Door
 from oboe.api.obshell.route import Call, Route
-from oboe.api.own import dags, playbooks, users
+from oboe.api.own import dags, hosts, playbooks, users
 from oboe.control.port import Control
 
 __all__ = ["PREFIX", "ROUTES", "own_api"]
@@ -25,6 +25,7 @@ ROUTES = (
     *dags.ROUTES,
     *playbooks.ROUTES,
     *users.ROUTES,
+    *hosts.ROUTES,
 )
 
 
