@@ -1,3 +1,3 @@
 """oboe, the OceanBase Operations Engine."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"

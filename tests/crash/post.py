@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from oboe.domain.errors import OboeError, TryAgain, Unreachable
-from oboe.domain.messages import Interrupt, Order, Report, Verdict
+from oboe.domain.messages import Interrupt, Order, RecallAgent, Recollection, Report, Verdict
 from oboe.domain.model import Home
 from oboe.domain.values import Address
 from oboe.engine.server import Engine
@@ -38,6 +38,9 @@ class Courier:
 
     def settled(self, agent: Address, dag_key: str) -> None:
         self._carry(agent, "settled", dag_key)
+
+    def recall(self, agent: Address, request: RecallAgent) -> Recollection:
+        return msgspec.convert(self._carry(agent, "recall", request), Recollection)
 
     def report(self, home: Home, maintainer: Address, report: Report) -> Verdict:
         return Verdict(self._carry(maintainer, "report", (home, report), name=f"report {report.phase.name.lower()}"))
@@ -68,6 +71,7 @@ def serve(directory: Path, here: Address, engine: Engine, fuse: Fuse) -> None:
         "order": (Order, engine.order),
         "interrupt": (Interrupt, engine.interrupt),
         "settled": (str, engine.settled),
+        "recall": (RecallAgent, engine.recall),
         "report": (tuple[Home, Report], lambda both: engine.report(*both)),
     }
 

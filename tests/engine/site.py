@@ -15,7 +15,7 @@ import msgspec
 
 from oboe.domain import fold
 from oboe.domain.errors import TryAgain, Unreachable
-from oboe.domain.messages import Interrupt, Order, Report, Verdict
+from oboe.domain.messages import Interrupt, Order, RecallAgent, Recollection, Report, Verdict
 from oboe.domain.model import Dag, Home, Leader, Maintenance, Plan
 from oboe.domain.values import Address, HomeKind, State
 from oboe.engine.attempt import Tools
@@ -88,6 +88,11 @@ class Loose:
     def settled(self, agent: Address, dag_key: str) -> None:
         self._carry(agent, lambda engine: engine.settled(dag_key))
 
+    def recall(self, agent: Address, request: RecallAgent) -> Recollection:
+        copied = msgspec.json.decode(msgspec.json.encode(request), type=RecallAgent)
+        said = self._carry(agent, lambda engine: engine.recall(copied))
+        return msgspec.json.decode(msgspec.json.encode(said), type=Recollection)
+
     def report(self, home: Home, maintainer: Address, report: Report) -> Verdict:
         copied = msgspec.json.decode(msgspec.json.encode(report), type=Report)
         return self._carry(maintainer, lambda engine: engine.report(home, copied))
@@ -131,6 +136,7 @@ class Site:
         self.here = here
         self.home, self.inbox = home, inbox
         self.courier = courier or Loose()
+        self.members = lambda: tuple(self.courier.engines)
         registry = Registry()
         registry._steps.update({step.registered_name(): step for step in steps})
         self.tools = Tools(
@@ -150,7 +156,7 @@ class Site:
     def _born(self) -> Engine:
         self._mortals = (Mortal(self.home), Mortal(self.inbox))
         home, inbox = self._mortals
-        engine = Engine(tools=self.tools, home=home, inbox=inbox, courier=self.courier)  # type: ignore[arg-type]
+        engine = Engine(tools=self.tools, home=home, inbox=inbox, courier=self.courier, members=self.members)  # type: ignore[arg-type]
         self.courier.engines[self.here] = engine
         return engine
 

@@ -26,6 +26,8 @@ class Row:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.held: tuple[Address, int, float] | None = None
+        self.home: MemoryHome | None = None
+        """The store that this row is in, for one that goes back."""
         self.away = False
         self.hang = threading.Event()
         self.hang.set()
@@ -35,13 +37,15 @@ class Row:
         if self.away:
             raise Unreachable("database.away", "the database does not answer")
 
-    def take(self, agent: Address, ttl: float) -> int | None:
+    def take(self, agent: Address, ttl: float, *, went_back: bool = False, epoch_min: int = 0) -> int | None:
         self._reach()
         with self._lock:
             now = time.monotonic()
             if self.held is not None and self.held[2] > now and self.held[0] != agent:
                 return None
-            epoch = self.held[1] + 1 if self.held else 1
+            epoch = max(self.held[1] + 1 if self.held else 1, epoch_min)
+            if went_back and self.home is not None:
+                self.home.begin_recall(epoch)
             self.held = (agent, epoch, now + ttl)
             return epoch
 

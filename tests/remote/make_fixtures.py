@@ -11,6 +11,8 @@ from oboe.remote.messages import encode
 from tests.remote.samples import MESSAGES, sample
 
 FIXTURES = Path(__file__).parent / "fixtures"
+RELEASE = __version__.partition(".dev")[0]
+"""The one that this one becomes."""
 
 
 def fixtures() -> dict[str, str]:
@@ -19,7 +21,7 @@ def fixtures() -> dict[str, str]:
 
 
 def main() -> None:
-    directory = FIXTURES / __version__
+    directory = FIXTURES / RELEASE
     directory.mkdir(parents=True, exist_ok=True)
     for old in directory.glob("*.json"):
         old.unlink()

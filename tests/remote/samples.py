@@ -11,7 +11,7 @@ from msgspec import inspect
 from oboe.control import leadership, operating, reading
 from oboe.control.port import ForwardedAnswer, ForwardedRequest
 from oboe.control.views import DagView, StatusView
-from oboe.domain.messages import Interrupt, Order, Report, Verdict
+from oboe.domain.messages import Interrupt, Order, RecallAgent, Recollection, Report, Verdict
 from oboe.domain.model import Dag, NodePlan, Plan
 from oboe.kit.run import ChildStatus
 from oboe.kit.secret import Secret
@@ -25,6 +25,8 @@ _TYPES: tuple[type[Any], ...] = (
     Interrupt,
     Report,
     Verdict,
+    RecallAgent,
+    Recollection,
     Dag,
     DagView,
     StatusView,

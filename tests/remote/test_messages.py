@@ -9,14 +9,13 @@ from typing import Any
 
 import pytest
 
-from oboe import __version__
 from oboe.domain.errors import OboeError, Refused, TryAgain, Unreachable
 from oboe.domain.messages import Report
 from oboe.domain.model import Dag
 from oboe.domain.values import Address
 from oboe.kit.secret import Secret
 from oboe.remote.messages import ErrorMessage, decode, decode_error, encode, encode_error
-from tests.remote.make_fixtures import FIXTURES, fixtures
+from tests.remote.make_fixtures import FIXTURES, RELEASE, fixtures
 from tests.remote.samples import MESSAGES, sample
 
 STORED = sorted(FIXTURES.glob("*/*.json"))
@@ -45,7 +44,7 @@ def test_a_message_of_every_release_is_understood(path: Path) -> None:
 
 
 def test_the_fixtures_are_those_of_this_release() -> None:
-    stored = {path.name: path.read_text(encoding="utf-8") for path in (FIXTURES / __version__).glob("*.json")}
+    stored = {path.name: path.read_text(encoding="utf-8") for path in (FIXTURES / RELEASE).glob("*.json")}
     assert stored == fixtures(), "run: python -m tests.remote.make_fixtures"
 
 

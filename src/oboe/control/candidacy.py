@@ -28,12 +28,12 @@ class Candidacy:
         self._owed.settle()
         return found
 
-    def take(self, agent: Address, ttl: float) -> int | None:
+    def take(self, agent: Address, ttl: float, *, went_back: bool = False, epoch_min: int = 0) -> int | None:
         """`Refused` ``agent.let_go`` for one that is no member any more."""
         if all(member.address != agent for member in self._link.members()):
             hint = f"clean its home: oboe cluster scale-in {agent}, asked of itself"
             raise Refused("agent.let_go", f"the cluster counts {agent} as a member no more", hint=hint)
-        return self._row.take(agent, ttl)
+        return self._row.take(agent, ttl, went_back=went_back, epoch_min=epoch_min)
 
     def renew(self, agent: Address, epoch: int, ttl: float) -> bool:
         renewed = self._row.renew(agent, epoch, ttl)

@@ -6,6 +6,7 @@
     start      it has not begun, and does not begin before a time
     approval   a node whose turn it is waits until a person approves it
     retry      a sub-task rests between two automatic retries
+    facts      the store went back, and agents have not yet said what they did; once it is FAILED, those that a person must decide about
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from oboe.domain.fold import begun
 from oboe.domain.model import Dag
 from oboe.domain.state import dag_state, halted, turn
 from oboe.domain.tally import tally_of, timer_of
-from oboe.domain.values import Operator, State
+from oboe.domain.values import Address, Operator, State
 
 __all__ = ["Hold", "Timer", "held_back", "holds", "timers"]
 
@@ -26,7 +27,7 @@ __all__ = ["Hold", "Timer", "held_back", "holds", "timers"]
 class Hold:
     """One reason to stand still."""
 
-    kind: Literal["pause", "start", "approval", "retry"]
+    kind: Literal["pause", "start", "approval", "retry", "facts"]
     until: int = 0
     """When it ends by itself, nanoseconds; 0: a person ends it."""
     since: int = 0
@@ -40,6 +41,8 @@ class Hold:
     """Automatic retries used, and …"""
     tries_max: int = 0
     """… allowed, of a retry."""
+    agents: tuple[Address, ...] = ()
+    """Whose facts are waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,8 @@ def holds(dag: Dag) -> tuple[Hold, ...]:
     if state is State.SUCCEEDED:
         return ()
     found: list[Hold] = []
+    if dag.recalled and (dag.recalled_at or any(sub_task.unsure for sub_task in dag.sub_tasks)):
+        found.append(Hold(kind="facts", since=dag.recalled_at, agents=dag.recalled))
     if dag.paused is not None:
         found.append(Hold(kind="pause", until=dag.paused.until, since=dag.paused.at, who=dag.paused.who, why=dag.paused.why))
     if state is State.FAILED:

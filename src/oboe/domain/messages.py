@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
+from oboe.domain.events import Fact
 from oboe.domain.model import Home
 from oboe.domain.values import Address, HomeKind, Operator, Stopping
 
-__all__ = ["Fence", "Interrupt", "Level", "LogLine", "Order", "Phase", "Report", "Verdict"]
+__all__ = ["Fence", "Interrupt", "Level", "LogLine", "Order", "Phase", "RecallAgent", "Recollection", "Report", "Verdict"]
 
 _CLUSTER = Home(HomeKind.CLUSTER)
 
@@ -78,6 +79,8 @@ class Order:
     own_result: Any = None
     """For ROLLBACK: what this sub-task's last RUN returned."""
     signals: Mapping[str, Any] = field(default_factory=dict)
+    home_epoch: int = 0
+    """In which epoch its home sends it; 0: an older release did. Who has named its facts in a later one refuses it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +125,22 @@ class Verdict(IntEnum):
     """An earlier attempt, or an unknown dag: end it, forget it."""
     NOT_MINE = 3
     """This agent does not serve that home now; ask who does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecallAgent:
+    """The cluster's store may have gone back: name all that you know, in this epoch; orders of earlier ones are void from then on."""
+
+    epoch: int
+    maintainer: Address
+    """Who asks, and hears your reports from now on."""
+    orphans: tuple[str, ...] = ()
+    """Keys of dags that the store does not know any more: end what goes on for them, keep what they did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recollection:
+    """All that an agent knows of the cluster's dags: for each sub-task its highest attempt."""
+
+    dags: Mapping[str, tuple[Fact, ...]]
+    """By ``dag_key``."""

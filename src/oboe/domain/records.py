@@ -8,9 +8,9 @@ from typing import Any
 
 from oboe.domain.messages import Fence, LogLine, Order, Report
 from oboe.domain.model import Dag, Home, Leader, Maintenance, Plan
-from oboe.domain.values import Address, Operator, State
+from oboe.domain.values import Address, HomeKind, Operator, State
 
-__all__ = ["AttemptLine", "Change", "Draft", "Header", "InboxEntry", "LogRecord", "Page"]
+__all__ = ["AttemptLine", "Change", "Draft", "Header", "InboxEntry", "LogRecord", "Orphan", "Page", "Regress", "is_clusters"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,3 +97,29 @@ class InboxEntry:
     begun: bool
     ended: Report | None
     acknowledged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Regress:
+    """What a home knows of having gone back."""
+
+    epoch: int = 0
+    """The latest epoch that began because commits may have been lost; 0: never. Dags saved in an earlier one wait for facts."""
+    open_since: int = 0
+    """Since when no maintenance lock is granted, because agents have not yet named and ended their orphans; 0: granted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """What this agent did for a dag that its home has lost."""
+
+    dag_key: str
+    dag_id: int
+    name: str
+    did: tuple[str, ...]
+    """A line for each attempt that was begun."""
+
+
+def is_clusters(entry: InboxEntry) -> bool:
+    """Whether that attempt is one of the cluster's dags; an interrupt of what was never seen does not say so."""
+    return entry.order is None or entry.order.home.kind is HomeKind.CLUSTER

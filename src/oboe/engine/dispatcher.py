@@ -16,9 +16,10 @@ __all__ = ["Dispatcher"]
 class Dispatcher:
     """Implements `oboe.engine.hands.Outward`. An order is tried until it is delivered or its attempt is not open any more."""
 
-    def __init__(self, courier: Courier, limits: Limits, *, still_open: Callable[[Fence], bool]) -> None:
+    def __init__(self, courier: Courier, limits: Limits, *, still_open: Callable[[Fence], bool], recall: Callable[[Address], None]) -> None:
         self._courier = courier
         self._still_open = still_open
+        self._recall = recall
         self._lanes = Lanes("dispatch", limits)
 
     def order(self, agent: Address, order: Order) -> None:
@@ -33,6 +34,9 @@ class Dispatcher:
 
     def settled(self, agent: Address, dag_key: str) -> None:
         self._lanes.put(agent, ("settled", dag_key), lambda: self._courier.settled(agent, dag_key))
+
+    def recall(self, agent: Address) -> None:
+        self._recall(agent)
 
     def heard_of(self, agent: Address) -> None:
         """It answers again."""

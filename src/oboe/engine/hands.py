@@ -33,6 +33,7 @@ class Outward(Protocol):
     def order(self, agent: Address, order: Order) -> None: ...
     def interrupt(self, agent: Address, interrupt: Interrupt) -> None: ...
     def settled(self, agent: Address, dag_key: str) -> None: ...
+    def recall(self, agent: Address) -> None: ...
 
 
 def end_report(fence: Fence, operator: Operator, *, agent: Address, at: int, line: LogLine | None) -> Report:
@@ -48,10 +49,11 @@ def stop_line(cause: Stopping, at: int) -> LogLine | None:
 class Hands:
     """For one home. Used on its scheduler's thread only."""
 
-    def __init__(self, outward: Outward, executor: Executor, *, here: Address, clock: Callable[[], int]) -> None:
+    def __init__(self, outward: Outward, executor: Executor, *, here: Address, epoch: int, clock: Callable[[], int]) -> None:
         self._outward = outward
         self._executor = executor
         self._here = here
+        self._epoch = epoch
         self._clock = clock
         self._waiting: dict[tuple[str, int], None] = {}
         """Sub-tasks that want a worker of this process, the longest waiting first."""
@@ -179,6 +181,8 @@ class Hands:
                 self._interrupt(dag, effect.sub_task, effect.cause)
             elif type(effect) is events.Settled:
                 self._settled(dag)
+            elif type(effect) is events.Recall:
+                self._outward.recall(effect.agent)
 
     def _mine(self, dag: Dag, index: int) -> bool:
         """Carried out by this very process from the dag's own row. Dags of the cluster go through the inbox, wherever they run."""
@@ -190,7 +194,7 @@ class Hands:
             return
         agent = fold.executor(dag, index)
         if agent is not None:
-            self._outward.order(agent, order_of(dag, index, maintainer=self._here))
+            self._outward.order(agent, order_of(dag, index, maintainer=self._here, epoch=self._epoch))
 
     def _extended(self, dag: Dag, index: int) -> None:
         """More time: the step hears of it, because what it waits for has a timeout of its own."""

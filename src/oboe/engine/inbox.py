@@ -2,24 +2,27 @@
 
 Invariants: an order is written down before it is answered, an outcome before it is reported. Attempt n+1 of a sub-task begins only when
 attempt n has ended. An order below the highest attempt seen never begins; an interrupt of an attempt never seen is written down, and
-answered Ended, so that a late order finds it. A known attempt is answered again with what it came to.
+answered Ended, so that a late order finds it. A known attempt is answered again with what it came to. Once this agent has named its facts
+in an epoch of the cluster's store, it takes no order of an earlier one: what it named stays all that there is.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
-from oboe.domain.errors import TryAgain, Unreachable
-from oboe.domain.messages import Fence, Interrupt, Level, LogLine, Order, Phase, Report
+from oboe.domain.errors import Refused, TryAgain, Unreachable
+from oboe.domain.messages import Fence, Interrupt, Level, LogLine, Order, Phase, RecallAgent, Recollection, Report
 from oboe.domain.model import Home
 from oboe.domain.values import Address, HomeKind, Stopping
 from oboe.engine.executor import Executor
 from oboe.engine.hands import INTERRUPTED_CODE, INTERRUPTED_TEXT, end_report, stop_line
 from oboe.engine.limits import Limits
-from oboe.engine.ports import InboxEntry, InboxStore
+from oboe.engine.ports import InboxEntry, InboxStore, Orphan
+from oboe.engine.recollection import orphans_of, recollect
 from oboe.engine.reporter import Reporter
 
 __all__ = ["Inbox"]
@@ -54,6 +57,8 @@ class Inbox:
         self._held: dict[Fence, _Held] = {}
         self._newest: dict[tuple[str, int], Fence] = {}
         """Of what is held, the latest attempt of each sub-task."""
+        self._epoch = 0
+        """In which this agent has last named its facts."""
         self._recovered = False
         """Before that nothing is taken: what an earlier life left would look as if it had never begun."""
         self._closed = threading.Event()
@@ -67,6 +72,8 @@ class Inbox:
         if len(self._held) >= self._limits.queue_max:
             raise TryAgain("inbox.full", f"{len(self._held)} orders are open on this agent", after_seconds=5)
         with self._stripe(fence):
+            if 0 < order.home_epoch < self._epoch and order.home.kind is HomeKind.CLUSTER:
+                raise Refused("order.old_epoch", f"an order of epoch {order.home_epoch}; this agent was recalled in {self._epoch}")
             held = self._held.get(fence)
             if held is not None:
                 self._again(held, order)
@@ -134,6 +141,7 @@ class Inbox:
 
     def recover(self) -> None:
         """Take up what an earlier life of this agent left. Called once; no order is taken before."""
+        self._epoch = self._store.epoch()
         for entry in self._store.open():
             if entry.order is None:
                 # Interrupted before it was seen: its home names the interrupt again until it is answered.
@@ -145,6 +153,36 @@ class Inbox:
                     self._take_up(entry, entry.order)
         self._recovered = True
         self._admit()
+
+    def recall(self, request: RecallAgent) -> Recollection:
+        """The cluster's store may have gone back: all that this agent knows of its dags, and everything reported anew.
+
+        `Refused` ``recall.old_epoch`` when it was asked in a later epoch."""
+        self._check_recovered()
+        if request.epoch < self._epoch:
+            raise Refused("recall.old_epoch", f"asked in epoch {request.epoch}; this agent was recalled in {self._epoch}")
+        with ExitStack() as stripes:  # an order that is being written down is named, a later one is refused
+            for stripe in self._stripes:
+                stripes.enter_context(stripe)
+            entries = self._store.recall(request.epoch)
+            self._epoch = request.epoch
+        self._disown(request.orphans, entries)
+        for entry in entries:
+            if entry.order is not None and entry.ended is not None:
+                self._reporter.tell(entry.order.home, request.maintainer, entry.ended)
+        return recollect(entries, at=self._clock())
+
+    def _disown(self, keys: Sequence[str], entries: Sequence[InboxEntry]) -> None:
+        """Their home has lost them: what goes on for them ends, what they did is kept for people."""
+        if not keys:
+            return
+        self._store.keep_orphans(orphans_of(keys, entries), self._clock())
+        for fence in [fence for fence in tuple(self._held) if fence.dag_key in keys]:
+            self.unwanted(fence)
+
+    def orphans(self) -> list[Orphan]:
+        """What was done here for dags that their home has lost."""
+        return self._store.orphans()
 
     def stop_bound(self, home: HomeKind) -> None:
         """The lease is lost: what runs here because this agent maintained that home must not go on."""

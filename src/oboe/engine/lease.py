@@ -51,6 +51,8 @@ class LeaseKeeper:
         self._epoch: int | None = None
         self._until = 0.0
         self._seen: Maintainer | None = None
+        self._doubt: int | None = None
+        """The store went back: it once knew that epoch (0: which is not known). None: it did not, as far as is known."""
         self.trouble = ""
         """Why the lease could not be looked at last time."""
         self._looker = threading.Thread(target=self._look_on, name="lease", daemon=True)
@@ -74,6 +76,13 @@ class LeaseKeeper:
             self._nudged = True
             self._changed.notify_all()
 
+    def distrust(self, epoch: int) -> None:
+        """The store is known to have gone back; it once knew that epoch, or 0. Whoever serves it lets go, and a later epoch begins."""
+        with self._changed:
+            self._doubt = max(self._doubt or 0, epoch)
+            self._nudged = True
+            self._changed.notify_all()
+
     @property
     def epoch(self) -> int | None:
         """In which this agent holds the lease; None: it does not."""
@@ -89,6 +98,8 @@ class LeaseKeeper:
     def _look_on(self) -> None:
         while not self._closed:
             try:
+                if self._doubt is not None:
+                    self._let_go("its store went back")
                 if self._epoch is None:
                     self._try()
                 else:
@@ -119,10 +130,13 @@ class LeaseKeeper:
             self._seen = Maintainer(holder[0], holder[1], sent + holder[2])
             return
         sent = time.monotonic()
-        epoch = self._row.take(self._here, ttl)
+        doubt = self._doubt
+        epoch = self._row.take(self._here, ttl, went_back=doubt is not None, epoch_min=0 if doubt is None else doubt + 1)
         if epoch is None:
             return
         with self._changed:
+            if self._doubt == doubt:
+                self._doubt = None
             if self._closed:
                 return
             self._hold(epoch, sent)

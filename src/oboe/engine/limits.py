@@ -50,3 +50,5 @@ class Limits:
     remind_seconds: float = 3600.0
     """How long an agent waits for a home to say that a dag settled, before it tells it again what it did."""
     sweep_seconds: float = 3600.0
+    recall_seconds: float = 60.0
+    """How long a dag, and every maintenance lock, waits for agents to say what they did before the cluster's store went back."""

@@ -18,8 +18,9 @@ def fence_of(dag: Dag, index: int) -> Fence:
     return Fence(dag.key, index, sub_task.epoch, sub_task.attempt)
 
 
-def order_of(dag: Dag, index: int, *, maintainer: Address, local: bool = False) -> Order:
-    """The order for the current attempt. ``local``: results are looked up when asked, because no message is made of it."""
+def order_of(dag: Dag, index: int, *, maintainer: Address, local: bool = False, epoch: int = 0) -> Order:
+    """The order for the current attempt. ``local``: results are looked up when asked, because no message is made of it.
+    ``epoch`` is that of the home."""
     sub_task = dag.sub_tasks[index]
     node = dag.plan.node_of[index]
     planned = dag.plan.nodes[node]
@@ -43,6 +44,7 @@ def order_of(dag: Dag, index: int, *, maintainer: Address, local: bool = False) 
         results=_Results(dag, node) if local else results_for(dag, node),
         own_result=sub_task.result if undo else None,
         signals=dag.signals,
+        home_epoch=epoch,
     )
 
 

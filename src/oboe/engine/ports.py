@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
 from oboe.domain.errors import Refused
-from oboe.domain.messages import Fence, Interrupt, Order, Report, Verdict
+from oboe.domain.messages import Fence, Interrupt, Order, RecallAgent, Recollection, Report, Verdict
 from oboe.domain.model import Dag, Home, Leader
-from oboe.domain.records import AttemptLine, Change, Draft, Header, InboxEntry, LogRecord, Page
+from oboe.domain.records import AttemptLine, Change, Draft, Header, InboxEntry, LogRecord, Orphan, Page, Regress
 from oboe.domain.values import Address, HomeKind, State
 from oboe.kit.run import Child, ChildStatus
 
@@ -27,7 +27,9 @@ __all__ = [
     "LeaseRow",
     "LogRecord",
     "OpenParams",
+    "Orphan",
     "Page",
+    "Regress",
     "Running",
 ]
 
@@ -75,6 +77,12 @@ class DagStore(Protocol):
     def lock_in_the_way(self, dag: Dag) -> str:
         """Who holds the lock that this dag, which has none yet, would take; empty: nobody."""
 
+    def regress(self) -> Regress:
+        """Whether it went back. An agent's own home never does."""
+
+    def end_recall(self) -> None:
+        """Maintenance locks are granted again."""
+
 
 class InboxStore(Protocol):
     """Orders and outcomes of this agent for homes that are kept elsewhere. Durable before each method returns."""
@@ -103,6 +111,19 @@ class InboxStore(Protocol):
         """Of each dag whose home has not said that it settled: one entry that is over and has its order, if there is any."""
 
     def forget(self, settled_before: int) -> int: ...
+    def recall(self, epoch: int) -> list[InboxEntry]:
+        """Every entry of the cluster's dags, by fence; from here on no outcome counts as acknowledged, and no dag as settled.
+
+        ``epoch`` is written down with it."""
+
+    def epoch(self) -> int:
+        """The latest that `recall` was told."""
+
+    def keep_orphans(self, orphans: Sequence[Orphan], at: int) -> None:
+        """What was done for dags that their home has lost, for people to look at."""
+
+    def orphans(self) -> list[Orphan]: ...
+    def drop_orphans(self, kept_before: int) -> int: ...
 
 
 class History(Protocol):
@@ -124,6 +145,9 @@ class Courier(Protocol):
     def settled(self, agent: Address, dag_key: str) -> None:
         """The agent may forget what it did for that dag, some time from now."""
 
+    def recall(self, agent: Address, request: RecallAgent) -> Recollection:
+        """What the agent knows of the cluster's dags. `Refused` ``recall.old_epoch`` from one that was asked in a later epoch."""
+
     def report(self, home: Home, maintainer: Address, report: Report) -> Verdict:
         """To the maintainer named, else to whoever serves that home."""
 
@@ -141,8 +165,10 @@ class Children(Protocol):
 class LeaseRow(Protocol):
     """The row in the cluster store that says who maintains it, by the store's own clock. May raise `TryAgain`, `Unreachable`."""
 
-    def take(self, agent: Address, ttl: float) -> int | None:
-        """The new epoch if the lease was free, expired or already this agent's own; else None."""
+    def take(self, agent: Address, ttl: float, *, went_back: bool = False, epoch_min: int = 0) -> int | None:
+        """The epoch if the lease was free, expired or already this agent's own; else None. At least ``epoch_min``.
+
+        ``went_back``: the store has lost commits; a new epoch begins, and the store keeps (`oboe.domain.records.Regress`) that it did."""
 
     def renew(self, agent: Address, epoch: int, ttl: float) -> bool:
         """False: somebody else holds it, or another epoch has begun."""

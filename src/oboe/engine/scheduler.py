@@ -23,14 +23,15 @@ from typing import Literal, TypeVar
 
 from oboe.domain import events, fold
 from oboe.domain.errors import Bug, OboeError, Refused, TryAgain
-from oboe.domain.messages import Fence, Phase, Report, Verdict
+from oboe.domain.messages import Fence, Phase, Recollection, Report, Verdict
 from oboe.domain.model import Dag
 from oboe.domain.values import SECOND, Address, State
+from oboe.engine.going_back import GoingBack
 from oboe.engine.hands import Hands
 from oboe.engine.limits import Limits
 from oboe.engine.live import Listener, Live
 from oboe.engine.ports import Change, DagStore, Draft
-from oboe.engine.turn import Asked, Born, Case, Item, Told, Woken, gather
+from oboe.engine.turn import Asked, Born, Case, Item, Named, Told, Woken, gather
 
 __all__ = ["Scheduler"]
 
@@ -52,6 +53,7 @@ class Scheduler:
         epoch: int = 1,
         clock: Callable[[], int] = time.time_ns,
         unfit: Callable[[Dag], str] = lambda dag: "",
+        going_back: GoingBack | None = None,
     ) -> None:
         """``unfit`` says why a dag cannot be carried out here at all; empty: it can."""
         self.store = store
@@ -64,6 +66,7 @@ class Scheduler:
         self._items: deque[Item] = deque()
         """What came in, taken out under `_turning` only: what one worker posts is met in its order, whoever does the turn."""
         self._bell: SimpleQueue[None] = SimpleQueue()
+        self._going_back = going_back
         self._live = Live()
         self._carried: list[Item] = []
         """What could not be saved; goes first into the next turn."""
@@ -115,6 +118,8 @@ class Scheduler:
 
     def report(self, report: Report, timeout: float = 10.0) -> Verdict:
         """Hear an agent's report; durable when answered."""
+        if self._going_back is not None:
+            self._going_back.hear(report.fence.epoch, self.epoch)
         heard: Future[Verdict] = Future()
         self._admit(Told(report, heard))
         return _outcome(heard, timeout)
@@ -190,6 +195,27 @@ class Scheduler:
             raise TryAgain("engine.busy", "too much is waiting for the scheduler", after_seconds=1)
         self._put(item)
 
+    # The store went back
+
+    def recalled(self, agent: Address, recollection: Recollection, timeout: float = 10.0) -> frozenset[str]:
+        """Take up what an agent named; durable when answered. The keys of dags that this home does not know."""
+        heard = []
+        for dag in self.store.unsettled():
+            if agent in dag.recalled:
+                facts = tuple(fact for fact in recollection.dags.get(dag.key, ()) if 0 <= fact.sub_task < dag.plan.size)
+                named = Named(dag.key, events.Facts(agent, facts), Future())
+                self._admit(named)
+                heard.append(named.heard)
+        for future in heard:
+            _outcome(future, timeout)
+        return frozenset(recollection.dags) - frozenset(self.store.versions(list(recollection.dags)))
+
+    def end_recall(self) -> None:
+        """Maintenance locks are granted again; who waits for one looks."""
+        self.store.end_recall()
+        for key in tuple(self._held):
+            self.nudge(key)
+
     # The thread
 
     def _serve(self) -> None:
@@ -221,6 +247,9 @@ class Scheduler:
         if time.monotonic() < self._resume_at:
             self._carried += items
             return
+        if self._going_back is not None and self._going_back.seen:
+            self._back_off(items, TryAgain("store.went_back", "the cluster's store went back"))
+            return
         if self._carried:
             items, self._carried = self._carried + items, []
         items.extend(Woken(key) for key in self._live.due(self._clock()))
@@ -248,6 +277,8 @@ class Scheduler:
         self._net_at = time.monotonic() + self._limits.safety_net_seconds
         try:
             dags = self.store.unsettled()
+            if self._going_back is not None:
+                self._compare_all(dags, self._going_back)
         except Exception as error:  # noqa: BLE001 - a store that is away, or worse: what is live goes on, and the next look is near
             if not isinstance(error, TryAgain):
                 _log.exception("reading what is not settled")
@@ -263,6 +294,12 @@ class Scheduler:
                 known = None
             found.append(Woken(dag.key) if known else Born(dag))
         return found
+
+    def _compare_all(self, dags: Iterable[Dag], going_back: GoingBack) -> None:
+        """What is live, and what the store has of it."""
+        found = {dag.key: dag for dag in dags}
+        for key, known in tuple(self._live.dags.items()):
+            going_back.compare(known, found.get(key) or self.store.load(key))
 
     def _back_off(self, items: list[Item], error: TryAgain) -> None:
         """Keep what came in, and wait a while."""
@@ -310,15 +347,20 @@ class Scheduler:
             if case.key in self._aside and not case.asks_cancel:
                 self._refuse(case, TryAgain("dag.set_aside", self._aside[case.key], after_seconds=60))
                 continue
+            known = self._live.dags.get(case.key)
             if fresh:
                 self._live.drop(case.key)
             try:
                 dag = self._live.dags.get(case.key) or (None if fresh else case.born) or self.store.load(case.key)
+                if fresh and known is not None and self._going_back is not None:
+                    self._going_back.compare(known, dag)
                 if dag is None:
                     self._unknown(case)
                     continue
                 case.open(dag)
                 case.wake = case.wake or fresh
+                if self._going_back is not None:
+                    case.overdue = self._going_back.overdue(dag, now)
                 self._decide(case, now=now)
             except TryAgain:
                 raise
@@ -404,6 +446,8 @@ class Scheduler:
         for effect in case.effects:
             if isinstance(effect, events.Timer):
                 self._live.wake_at(case.key, effect.at)
+        if after.recalled_at and self._going_back is not None:
+            self._live.wake_at(case.key, self._going_back.patience_ends(after))
         if case.wake and keep and not case.held:
             self._live.time_again(case.key)
         if self._held:
@@ -413,6 +457,8 @@ class Scheduler:
                 _answer(heard, case.verdict(report))
                 if before is after and fold.settled(after):
                     self._hands.settled_long_ago(report)
+        for named in case.named:
+            _answer(named.heard, Verdict.HEARD)
         for asked in case.asked:
             refusal = case.refusals.get(id(asked.granted))
             if refusal is not None:
@@ -447,8 +493,9 @@ class Scheduler:
             if heard is not None:
                 _answer(heard, Verdict.STOP)
                 self._hands.settled_long_ago(report)
-        for asked in case.asked:
-            _fail(asked, Refused("task.not_found", "this home has no such dag"))
+        for item in case.items:
+            if isinstance(item, Asked | Named):
+                _fail(item, Refused("task.not_found", "this home has no such dag"))
 
     def _refuse(self, case: Case, error: OboeError) -> None:
         for item in case.items:
@@ -475,14 +522,15 @@ def _answer(future: Future[object] | Future[Dag] | Future[Verdict], value: objec
 
 
 def _fail(item: Item, error: OboeError) -> None:
-    future = item.heard if isinstance(item, Told) else item.granted if isinstance(item, Asked) else None
+    future: Future[Verdict] | Future[Dag] | None
+    future = item.heard if isinstance(item, Told | Named) else item.granted if isinstance(item, Asked) else None
     if future is not None and not future.done() and future.set_running_or_notify_cancel():
         future.set_exception(error)
 
 
 def _given_up(item: Item) -> bool:
     """Whoever asked does not wait any more."""
-    return (isinstance(item, Told) and item.heard.cancelled()) or (isinstance(item, Asked) and item.granted.cancelled())
+    return (isinstance(item, Told | Named) and item.heard.cancelled()) or (isinstance(item, Asked) and item.granted.cancelled())
 
 
 def _outcome(future: Future[T], timeout: float) -> T:

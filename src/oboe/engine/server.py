@@ -11,18 +11,20 @@ from typing import Any, cast
 
 from oboe.domain import events
 from oboe.domain.errors import Refused
-from oboe.domain.messages import Fence, Interrupt, Order, Report, Verdict
+from oboe.domain.messages import Fence, Interrupt, Order, RecallAgent, Recollection, Report, Verdict
 from oboe.domain.model import Dag, Home
 from oboe.domain.values import Address, HomeKind
 from oboe.engine.attempt import Tools
 from oboe.engine.dispatcher import Dispatcher
 from oboe.engine.executor import Executor
+from oboe.engine.going_back import GoingBack
 from oboe.engine.hands import Hands
 from oboe.engine.housekeeping import Housekeeping
 from oboe.engine.inbox import Inbox
 from oboe.engine.lease import LeaseKeeper, Maintainer
 from oboe.engine.live import Listener
-from oboe.engine.ports import Courier, DagStore, Draft, History, InboxStore, LeaseRow
+from oboe.engine.ports import Courier, DagStore, Draft, History, InboxStore, LeaseRow, Orphan
+from oboe.engine.recaller import Recaller
 from oboe.engine.reporter import Reporter
 from oboe.engine.scheduler import Scheduler
 from oboe.engine.transcript import Waiting
@@ -55,13 +57,21 @@ class EngineStatus:
 class _Served:
     """A home that this agent serves, with all that works for it."""
 
-    def __init__(self, store: DagStore, executor: Executor, courier: Courier, *, epoch: int) -> None:
+    def __init__(self, store: DagStore, executor: Executor, courier: Courier, *, epoch: int, going_back: GoingBack | None = None) -> None:
         tools = executor.tools
-        self.dispatcher = Dispatcher(courier, tools.limits, still_open=self._still_open)
-        hands = Hands(self.dispatcher, executor, here=tools.here, clock=tools.clock)
+        self.recaller = Recaller(courier, tools.limits, here=tools.here, epoch=epoch)
+        self.dispatcher = Dispatcher(courier, tools.limits, still_open=self._still_open, recall=self.recaller.ask)
+        hands = Hands(self.dispatcher, executor, here=tools.here, epoch=epoch, clock=tools.clock)
         self._tools = tools
         self.scheduler = Scheduler(
-            store, hands, here=tools.here, limits=tools.limits, epoch=epoch, clock=tools.clock, unfit=self._missing_steps
+            store,
+            hands,
+            here=tools.here,
+            limits=tools.limits,
+            epoch=epoch,
+            clock=tools.clock,
+            unfit=self._missing_steps,
+            going_back=going_back,
         )
 
     def _still_open(self, fence: Fence) -> bool:
@@ -80,6 +90,7 @@ class _Served:
     def stop(self, timeout: float) -> None:
         self.scheduler.stop(timeout)
         self.dispatcher.stop()
+        self.recaller.stop()
 
 
 class _Post:
@@ -99,6 +110,9 @@ class _Post:
     def settled(self, agent: Address, dag_key: str) -> None:
         (self._engine.settled(dag_key) if agent == self._here else self._courier.settled(agent, dag_key))
 
+    def recall(self, agent: Address, request: RecallAgent) -> Recollection:
+        return self._engine.recall(request) if agent == self._here else self._courier.recall(agent, request)
+
     def report(self, home: Home, maintainer: Address, report: Report) -> Verdict:
         verdict = self._engine.report(home, report)
         return self._courier.report(home, maintainer, report) if verdict is Verdict.NOT_MINE else verdict
@@ -107,9 +121,13 @@ class _Post:
 class Engine:
     """Thread-safe. ``start`` before anything else; ``stop`` once."""
 
-    def __init__(self, *, tools: Tools, home: DagStore, inbox: InboxStore, courier: Courier) -> None:
+    def __init__(
+        self, *, tools: Tools, home: DagStore, inbox: InboxStore, courier: Courier, members: Callable[[], tuple[Address, ...]] = tuple
+    ) -> None:
+        """``members`` are the agents that may have maintained the cluster; asked only after its store went back."""
         self._tools = tools
         self._here = tools.here
+        self._members = members
         self._courier: Courier = _Post(self, courier, tools.here)
         self.executor = Executor(tools)
         self._own = _Served(home, self.executor, self._courier, epoch=1)
@@ -153,10 +171,13 @@ class Engine:
         """This agent maintains the cluster, in that store epoch."""
         with self._lock:
             self.unserve_cluster()
-            served = _Served(home, self.executor, self._courier, epoch=epoch)
+            regress, seconds = home.regress(), self._tools.limits.recall_seconds
+            going_back = GoingBack(regress, members=self._members, distrust=self._distrust, patience_seconds=seconds)
+            served = _Served(home, self.executor, self._courier, epoch=epoch, going_back=going_back)
             for listener in self._listeners:
                 served.scheduler.listen(listener)
             self._cluster = served
+            served.recaller.begin(served.scheduler, self._members(), regress, self._tools.clock())
             served.scheduler.start()
 
     def unserve_cluster(self) -> None:
@@ -256,6 +277,10 @@ class Engine:
     def settled(self, dag_key: str) -> None:
         self._inbox.settled(dag_key)
 
+    def recall(self, request: RecallAgent) -> Recollection:
+        """From the cluster's maintainer, whose store may have gone back: all that this agent knows. `Refused` ``recall.old_epoch``."""
+        return self._inbox.recall(request)
+
     def report(self, home: Home, report: Report) -> Verdict:
         """From an agent, about a dag of that home; durable when answered."""
         if home.kind is HomeKind.AGENT:
@@ -268,6 +293,7 @@ class Engine:
         self._reporter.heard_of(agent)
         for served in self._serving():
             served.dispatcher.heard_of(agent)
+            served.recaller.heard_of(agent)
 
     # Looking on
 
@@ -305,7 +331,18 @@ class Engine:
             set_aside=set_aside,
         )
 
+    def orphans(self) -> list[Orphan]:
+        """What this agent did for dags that the cluster's store has lost."""
+        return self._inbox.orphans()
+
     # Inside
+
+    def _distrust(self, why: str, epoch: int) -> None:
+        """The cluster's store went back while it was served here: let go, and take it up again in a new epoch."""
+        _log.error("the cluster's store went back: %s", why)
+        keeper = self._lease
+        if keeper is not None:
+            keeper.distrust(epoch)
 
     def _of(self, home: HomeKind) -> Scheduler:
         if home is HomeKind.AGENT:

@@ -14,7 +14,7 @@ from oboe.domain.model import Dag
 from oboe.domain.values import Address
 from oboe.engine.ports import AttemptLine
 
-__all__ = ["Asked", "Born", "Case", "Item", "Told", "Woken", "gather"]
+__all__ = ["Asked", "Born", "Case", "Item", "Named", "Told", "Woken", "gather"]
 
 _WAKE = events.Wake()
 _PLAIN_CODES = frozenset({"sub_task.timeout"})
@@ -52,7 +52,16 @@ class Woken:
     key: str
 
 
-Item = Report | Told | Asked | Born | Woken
+@dataclass(frozen=True, slots=True)
+class Named:
+    """All that an agent knows of that dag, in answer to a recall; the future hears when it is durable."""
+
+    key: str
+    facts: events.Facts
+    heard: Future[Verdict]
+
+
+Item = Report | Told | Asked | Born | Woken | Named
 
 
 class Case:
@@ -69,6 +78,8 @@ class Case:
         "items",
         "key",
         "lines",
+        "named",
+        "overdue",
         "refusals",
         "resumed",
         "started",
@@ -81,6 +92,9 @@ class Case:
         self.items: list[Item] = []
         self.told: list[tuple[Report, Future[Verdict] | None]] = []
         self.asked: list[Asked] = []
+        self.named: list[Named] = []
+        self.overdue: tuple[events.Event, ...] = ()
+        """What the store's having gone back makes happen before anything else."""
         self.wake = False
         self.held = False
         """Its time to start has come, and another dag holds its maintenance lock: it is not woken in this turn."""
@@ -107,6 +121,8 @@ class Case:
             self.told.append((item.report, item.heard))
         elif isinstance(item, Asked):
             self.asked.append(item)
+        elif isinstance(item, Named):
+            self.named.append(item)
         else:
             self.wake = True
             if isinstance(item, Born):
@@ -128,7 +144,8 @@ class Case:
         """Reports and wakes together, then each request alone, then a wake for what was asked."""
         dag = self.before
         assert dag is not None
-        happened: list[events.Event] = [_event_of(report) for report, _ in self.told]
+        happened: list[events.Event] = [*self.overdue, *(named.facts for named in self.named)]
+        happened += [_event_of(report) for report, _ in self.told]
         if self.wake and not self.held:
             happened.append(_WAKE)
         if happened:

@@ -1,4 +1,4 @@
-"""Carries the engine's messages to other agents, and hands those that arrive to the engine: orders, interrupts, reports.
+"""Carries the engine's messages to other agents, and hands those that arrive to the engine: orders, interrupts, reports, recalls.
 
 A report goes to the maintainer that its order named; when that one is gone or no longer serves the home, to whoever does now.
 """
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from oboe.domain.errors import TryAgain, Unreachable
-from oboe.domain.messages import Interrupt, Order, Report, Verdict
+from oboe.domain.messages import Interrupt, Order, RecallAgent, Recollection, Report, Verdict
 from oboe.domain.model import Home
 from oboe.domain.values import Address, HomeKind
 from oboe.remote.client import Peers
@@ -39,6 +39,9 @@ class RpcCourier:
     def settled(self, agent: Address, dag_key: str) -> None:
         self._peers.call(agent, "settled", Settled(dag_key), Nothing, timeout=self._timeout)
 
+    def recall(self, agent: Address, request: RecallAgent) -> Recollection:
+        return self._peers.call(agent, "recall", request, Recollection, timeout=self._timeout)
+
     def report(self, home: Home, maintainer: Address, report: Report) -> Verdict:
         """What the home said of it; NOT_MINE when nobody serves it now. `Unreachable`, `TryAgain`."""
         request = ReportRequest(home, report)
@@ -66,6 +69,7 @@ class Receiver(Protocol):
     def order(self, order: Order) -> None: ...
     def interrupt(self, interrupt: Interrupt) -> None: ...
     def settled(self, dag_key: str) -> None: ...
+    def recall(self, request: RecallAgent) -> Recollection: ...
     def report(self, home: Home, report: Report) -> Verdict: ...
 
 
@@ -93,4 +97,5 @@ def register_courier(verbs: Registry, receiver: Receiver) -> None:
     verbs.on("order", Order, order)
     verbs.on("interrupt", Interrupt, interrupt)
     verbs.on("settled", Settled, settled)
+    verbs.on("recall", RecallAgent, lambda caller, request: receiver.recall(request))
     verbs.on("report", ReportRequest, lambda caller, request: receiver.report(request.home, request.report))

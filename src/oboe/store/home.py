@@ -5,7 +5,8 @@ Tables and what holds between them:
 - ``dag`` never changes after it was made; ``dag_state`` and ``sub_task`` hold what does. A sub-task that is as it was made has no row.
 - ``dag_state.version`` moves in the transaction that moves anything else of the dag; ``state``, ``settled`` are indexes, written with it.
 - ``maintenance_lock`` has a row for a dag exactly while `oboe.domain.fold.holds_lock` says so of the stored value.
-- ``counter`` holds the last number given, by kind. Its row ``dag`` is also the mutex of whoever takes a maintenance lock.
+- ``counter`` holds the last number given, by kind; its row ``regress``, if there is one, the epoch in which the store last went back.
+  Its row ``dag`` is also the mutex of whoever takes a maintenance lock.
 - Locks on rows are taken in this order: counters by name, states by id, maintenance locks.
 """
 
@@ -21,12 +22,13 @@ from oboe.domain.errors import Bug, Refused
 from oboe.domain.fold import dag_state, holds_lock, settled
 from oboe.domain.messages import Level, LogLine
 from oboe.domain.model import Dag
-from oboe.domain.records import AttemptLine, Change, Draft, Header, LogRecord, Page
+from oboe.domain.records import AttemptLine, Change, Draft, Header, LogRecord, Page, Regress
 from oboe.domain.values import MaintenanceKind, State
 from oboe.store import statements
 from oboe.store.database import KEYS_MAX, Database, Row, Session, listed, portions
 from oboe.store.encoding import changed_sub_tasks, dag_of, draft_dag, encode_facts, encode_state, encode_sub_task, read_header
 from oboe.store.locks import GLOBAL_SCOPE, HeldLock, MaintenanceHeld, conflict, lock_of
+from oboe.store.regress import begin_recall, end_recall, read_regress
 
 __all__ = ["Poisoned", "SqlHome", "printable"]
 
@@ -75,11 +77,12 @@ class SqlHome:
         return self._database.write(lambda session: self._create(session, made, facts))
 
     def _create(self, session: Session, made: Dag, facts: str) -> Dag:
-        numbers = _lock_counters(session, "dag", "node", "sub_task")
+        numbers = _lock_counters(session, "dag", "node", "regress", "sub_task")
         known = session.rows(statements.ID_OF_KEY, (made.key,))
         if known:
             return _whole(self._dags(session, [known[0][0]]))
         dag = replace(made, id=numbers["dag"] + 1, node_base=numbers["node"] + 1, sub_task_base=numbers["sub_task"] + 1)
+        dag = replace(dag, epoch=numbers.get("regress", 0))  # whatever the store lost before, it did not lose this dag
         if holds_lock(dag):
             _take(session, lock_of(dag, dag.created_at), _locks(session))
         counted = {"dag": 1, "node": len(dag.plan.nodes), "sub_task": dag.plan.size}
@@ -222,6 +225,20 @@ class SqlHome:
         held = self._database.read(lambda session: _locks(session, statements.HELD_LOCKS))
         lock = conflict(lock_of(dag, 0), held)
         return "" if lock is None else MaintenanceHeld(lock).message
+
+    # Going back
+
+    def regress(self) -> Regress:
+        return self._database.read(read_regress)
+
+    def begin_recall(self, epoch: int) -> None:
+        """The store is known to have gone back; ``epoch`` is the new one."""
+        at = self._clock()
+        self._database.write(lambda session: begin_recall(session, epoch, at))
+
+    def end_recall(self) -> None:
+        """Maintenance locks are granted again."""
+        self._database.write(end_recall)
 
     # Forgetting
 

@@ -18,9 +18,11 @@ from oboe.domain.errors import Refused
 from oboe.domain.model import Dag, Maintenance
 from oboe.domain.values import MaintenanceKind
 
-__all__ = ["GLOBAL_SCOPE", "HeldLock", "MaintenanceHeld", "conflict", "lock_of", "scope_of"]
+__all__ = ["GLOBAL_SCOPE", "RECALL_SCOPE", "HeldLock", "MaintenanceHeld", "conflict", "lock_of", "recall_lock", "scope_of"]
 
 GLOBAL_SCOPE = "GLOBAL"
+RECALL_SCOPE = "RECALL"
+"""Held from the moment the store is known to have gone back until the agents have named and ended what it has lost. Excludes all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +42,12 @@ class MaintenanceHeld(Refused):
     """``maintenance.held``: another dag is at work on the same thing."""
 
     def __init__(self, lock: HeldLock) -> None:
-        what = {MaintenanceKind.GLOBAL: "everything", MaintenanceKind.OBPROXY: "obproxy"}.get(lock.kind, f"tenant {lock.scope[7:]}")
-        super().__init__(
-            "maintenance.held",
-            f"{lock.dag_name} (dag {lock.dag_id}) holds the maintenance lock on {what}",
-            hint="wait until it settles, or roll it back, or pass it",
-        )
+        if lock.scope == RECALL_SCOPE:
+            text = "the store went back: nothing new begins before the agents have said what it has lost"
+            super().__init__("maintenance.held", text, hint="try again in a minute")
+        else:
+            text, hint = _held_by(lock)
+            super().__init__("maintenance.held", text, hint=hint)
         self.lock = lock
         self.holder_name = lock.dag_name
         self.holder_id = lock.dag_id
@@ -53,9 +55,21 @@ class MaintenanceHeld(Refused):
         self.taken_at = lock.taken_at
 
 
+def _held_by(lock: HeldLock) -> tuple[str, str]:
+    """Message and hint."""
+    what = {MaintenanceKind.GLOBAL: "everything", MaintenanceKind.OBPROXY: "obproxy"}.get(lock.kind, f"tenant {lock.scope[7:]}")
+    text = f"{lock.dag_name} (dag {lock.dag_id}) holds the maintenance lock on {what}"
+    return text, "wait until it settles, or roll it back, or pass it"
+
+
 def scope_of(maintenance: Maintenance) -> str:
     """The name of the lock: one row for each."""
     return f"TENANT {maintenance.key}" if maintenance.kind is MaintenanceKind.TENANT else maintenance.kind.name
+
+
+def recall_lock(taken_at: int) -> HeldLock:
+    """The lock of no dag: see `RECALL_SCOPE`."""
+    return HeldLock(RECALL_SCOPE, "", MaintenanceKind.GLOBAL, "the recall", 0, taken_at)
 
 
 def lock_of(dag: Dag, taken_at: int) -> HeldLock:
@@ -69,6 +83,8 @@ def conflict(asked: HeldLock, held: Iterable[HeldLock]) -> HeldLock | None:
 
 
 def _exclude(one: HeldLock, other: HeldLock) -> bool:
+    if other.scope == RECALL_SCOPE:
+        return True
     both = {one.kind, other.kind}
     if both == {MaintenanceKind.GLOBAL, MaintenanceKind.TENANT}:
         return True

@@ -12,11 +12,11 @@ from oboe.domain.errors import Refused
 from oboe.domain.fold import dag_state, holds_lock, settled
 from oboe.domain.messages import Fence, Interrupt, Order, Report
 from oboe.domain.model import Dag
-from oboe.domain.records import AttemptLine, Change, Draft, Header, InboxEntry, LogRecord, Page
+from oboe.domain.records import AttemptLine, Change, Draft, Header, InboxEntry, LogRecord, Orphan, Page, Regress, is_clusters
 from oboe.domain.values import MaintenanceKind, State
 from oboe.store.encoding import draft_dag
 from oboe.store.home import Poisoned, printable
-from oboe.store.locks import GLOBAL_SCOPE, HeldLock, MaintenanceHeld, conflict, lock_of
+from oboe.store.locks import GLOBAL_SCOPE, RECALL_SCOPE, HeldLock, MaintenanceHeld, conflict, lock_of, recall_lock
 
 __all__ = ["MemoryHome", "MemoryInbox"]
 
@@ -33,6 +33,7 @@ class MemoryHome:
         self._locks: dict[str, HeldLock] = {}
         self._lines: dict[int, dict[tuple[int, int, int], LogRecord]] = {}
         self._last = {"dag": 0, "node": 0, "sub_task": 0, "log": 0}
+        self._regress = 0
 
     def create(self, draft: Draft) -> Dag:
         with self._mutex:
@@ -40,6 +41,7 @@ class MemoryHome:
                 return self._dags[self._keys[draft.key]]
             last = self._last
             dag = draft_dag(draft, number=last["dag"] + 1, node_base=last["node"] + 1, sub_task_base=last["sub_task"] + 1)
+            dag = replace(dag, epoch=self._regress)
             if holds_lock(dag):
                 self._take(lock_of(dag, dag.created_at))
             self._last |= {"dag": dag.id, "node": last["node"] + len(dag.plan.nodes), "sub_task": last["sub_task"] + dag.plan.size}
@@ -148,6 +150,20 @@ class MemoryHome:
             lock = conflict(lock_of(dag, 0), self._locks.values())
         return "" if lock is None else MaintenanceHeld(lock).message
 
+    def regress(self) -> Regress:
+        with self._mutex:
+            gate = self._locks.get(RECALL_SCOPE)
+            return Regress(self._regress, 0 if gate is None else gate.taken_at)
+
+    def begin_recall(self, epoch: int) -> None:
+        with self._mutex:
+            self._regress = epoch
+            self._locks[RECALL_SCOPE] = recall_lock(self._clock())
+
+    def end_recall(self) -> None:
+        with self._mutex:
+            self._locks.pop(RECALL_SCOPE, None)
+
     def forget(self, older_than: int, keep_count: int | None = None, *, batch: int = 500) -> list[str]:
         with self._mutex:
             done = [dag for dag in sorted(self._dags.values(), key=lambda dag: dag.id) if settled(dag)]
@@ -179,6 +195,8 @@ class MemoryInbox:
         self._mutex = threading.RLock()
         self._entries: dict[Fence, InboxEntry] = {}
         self._settled: dict[str, int] = {}
+        self._epoch = 0
+        self._orphans: dict[str, tuple[Orphan, int]] = {}
 
     def accept(self, order: Order, *, begin: bool) -> InboxEntry:
         with self._mutex:
@@ -235,6 +253,35 @@ class MemoryInbox:
         with self._mutex:
             over = (entry for entry in self._entries.values() if entry.acknowledged and entry.order is not None)
             return list({entry.fence.dag_key: entry for entry in over if entry.fence.dag_key not in self._settled}.values())
+
+    def recall(self, epoch: int) -> list[InboxEntry]:
+        with self._mutex:
+            self._epoch = max(epoch, self._epoch)
+            found = [entry for entry in self._entries.values() if is_clusters(entry)]
+            for entry in found:
+                self._settled.pop(entry.fence.dag_key, None)
+                if entry.order is not None:
+                    self._entries[entry.fence] = replace(entry, acknowledged=False)
+            return sorted(found, key=lambda entry: entry.fence)
+
+    def epoch(self) -> int:
+        with self._mutex:
+            return self._epoch
+
+    def keep_orphans(self, orphans: Sequence[Orphan], at: int) -> None:
+        with self._mutex:
+            self._orphans |= {orphan.dag_key: (orphan, at) for orphan in orphans}
+
+    def orphans(self) -> list[Orphan]:
+        with self._mutex:
+            return [orphan for orphan, _ in self._orphans.values()]
+
+    def drop_orphans(self, kept_before: int) -> int:
+        with self._mutex:
+            gone = [key for key, (_, at) in self._orphans.items() if at < kept_before]
+            for key in gone:
+                del self._orphans[key]
+            return len(gone)
 
     def forget(self, settled_before: int) -> int:
         with self._mutex:

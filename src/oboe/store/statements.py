@@ -11,7 +11,8 @@ from __future__ import annotations
 # Numbers: never given twice, so never taken from what is stored.
 LOCK_COUNTERS = "SELECT name, value FROM counter WHERE name IN ({keys}) ORDER BY name FOR UPDATE"
 SET_COUNTER = "INSERT INTO counter (name, value) VALUES (?, ?) ON DUPLICATE KEY UPDATE value = VALUES(value)"
-ADD_TO_COUNTERS = "UPDATE counter SET value = value + ?"
+ADD_TO_COUNTERS = "UPDATE counter SET value = value + ? WHERE name <> 'regress'"
+REGRESS = "SELECT value, 0 FROM counter WHERE name = 'regress' UNION ALL SELECT 0, taken_at FROM maintenance_lock WHERE scope = 'RECALL'"
 
 # Making
 INSERT_DAG = (
@@ -34,6 +35,8 @@ LOCKS = "SELECT scope, dag_key, kind, dag_name, dag_id, taken_at FROM maintenanc
 HELD_LOCKS = "SELECT scope, dag_key, kind, dag_name, dag_id, taken_at FROM maintenance_lock ORDER BY scope"
 TAKE_LOCK = "INSERT INTO maintenance_lock (scope, dag_key, kind, dag_name, dag_id, taken_at) VALUES (?, ?, ?, ?, ?, ?)"
 RELEASE_LOCKS = "DELETE FROM maintenance_lock WHERE dag_key IN ({keys})"
+PUT_LOCK = f"{TAKE_LOCK} ON DUPLICATE KEY UPDATE taken_at = VALUES(taken_at)"
+DROP_LOCK = "DELETE FROM maintenance_lock WHERE scope = ?"
 HAS_LOCK = "SELECT COUNT(*) FROM maintenance_lock WHERE scope = ?"
 
 # Reading: facts do not change, so they may be read before state and sub-tasks, which are one statement and so one moment

@@ -22,6 +22,8 @@ def hold_words(dag: Dag, hold: Hold) -> str:
         return f"paused by {hold.who}: {hold.why}" + (f" (until {wire_time(hold.until, 0)})" if hold.until else "")
     if hold.kind == "start":
         return f"its start, not before {wire_time(hold.until, 0)}"
+    if hold.kind == "facts":
+        return f"word from {', '.join(map(str, hold.agents))}: the cluster's store went back, and may have lost what they did"
     assert hold.node is not None
     name = dag.plan.nodes[hold.node].name
     if hold.kind == "approval":

@@ -6,9 +6,12 @@ a holder that the store has forgotten are never given again; an epoch is had by 
 
 from __future__ import annotations
 
+import time
+
 from oboe.domain.values import Address
 from oboe.store.database import Session
 from oboe.store.mysql.connection import Connect, Mysql
+from oboe.store.regress import begin_recall
 from oboe.store.statements import ADD_TO_COUNTERS
 
 __all__ = ["ID_JUMP", "Lease"]
@@ -29,19 +32,21 @@ class Lease:
     def __init__(self, source: Connect | Mysql) -> None:
         self._database = Mysql.of(source)
 
-    def take(self, agent: Address, ttl: float, *, epoch_min: int = 0) -> int | None:
+    def take(self, agent: Address, ttl: float, *, went_back: bool = False, epoch_min: int = 0) -> int | None:
         """The epoch held, if the lease was free, expired, or this agent's already (then the epoch stays); None while another has it.
 
         Every new epoch but the first moves the ids on: the first leaves them dense from 1.
 
-        ``epoch_min`` is what the members know of the last epoch: a store that went back must not give it again."""
+        ``epoch_min`` is beyond what anybody knows of: a store that ``went_back`` must not give an epoch again."""
 
         def work(session: Session) -> int | None:
             ((ip, port, epoch, left),) = session.rows(_HOLD)
             mine = (ip, port) == (agent.ip, agent.port)
             if ip and not mine and left > 0:
                 return None
-            taken = max(epoch if mine else epoch + 1, epoch_min)
+            taken = max(epoch if mine and not went_back else epoch + 1, epoch_min)
+            if went_back:
+                begin_recall(session, taken, time.time_ns())
             session.run(_TAKE, (agent.ip, agent.port, taken, int(ttl * 1e6)))
             if epoch and taken != epoch:
                 session.run(ADD_TO_COUNTERS, (ID_JUMP,))

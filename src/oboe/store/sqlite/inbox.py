@@ -2,16 +2,23 @@
 
 Invariants: an entry is *open* (``is_open``) until it ended and its end was acknowledged; the first outcome of an attempt is the outcome;
 an entry is forgotten only when its home has said, long enough ago, that the dag settled.
+Who was recalled remembers the epoch for ever.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import msgspec
+
 from oboe.domain.messages import Fence, Interrupt, Order, Report
-from oboe.domain.records import InboxEntry
+from oboe.domain.records import InboxEntry, Orphan, is_clusters
 from oboe.store.database import Database, Row, Session
 from oboe.store.encoding import encode, read_order, read_report
 
 __all__ = ["SqliteInbox"]
+
+_orphan = msgspec.json.Decoder(Orphan)
 
 _FENCE = "dag_key = ? AND sub_task = ? AND epoch = ? AND attempt = ?"
 _HIGHEST = "SELECT epoch, attempt FROM inbox WHERE dag_key = ? AND sub_task = ? ORDER BY epoch DESC, attempt DESC LIMIT 1"
@@ -31,6 +38,13 @@ _UNSETTLED = (
     "WHERE settled_at = 0 AND is_open = 0 AND order_body IS NOT NULL GROUP BY dag_key)"
 )
 """SQLite takes the other columns from the row that has the minimum."""
+_EVERY = f"{_ENTRY} ORDER BY dag_key, sub_task, epoch, attempt"
+_REOPEN = "UPDATE inbox SET acknowledged = 0, is_open = 1, settled_at = 0 WHERE dag_key = ? AND order_body IS NOT NULL"
+_RECALLED = "UPDATE recall SET epoch = max(epoch, ?)"
+_EPOCH = "SELECT epoch FROM recall"
+_KEEP_ORPHAN = "REPLACE INTO orphan (dag_key, kept_at, body) VALUES (?, ?, ?)"
+_ORPHANS = "SELECT body FROM orphan ORDER BY kept_at, dag_key"
+_DROP_ORPHANS = "DELETE FROM orphan WHERE kept_at < ?"
 _FORGET = "DELETE FROM inbox WHERE settled_at > 0 AND settled_at < ? AND is_open = 0"
 
 
@@ -98,6 +112,29 @@ class SqliteInbox:
 
     def unsettled(self) -> list[InboxEntry]:
         return [_entry(row) for row in self._database.read(lambda session: session.rows(_UNSETTLED))]
+
+    def recall(self, epoch: int) -> list[InboxEntry]:
+        def work(session: Session) -> list[InboxEntry]:
+            session.run(_RECALLED, (epoch,))
+            found = [entry for entry in map(_entry, session.rows(_EVERY)) if is_clusters(entry)]
+            session.many(_REOPEN, [(key,) for key in {entry.fence.dag_key for entry in found}])
+            return found
+
+        return self._database.write(work)
+
+    def epoch(self) -> int:
+        ((epoch,),) = self._database.read(lambda session: session.rows(_EPOCH))
+        return int(epoch)
+
+    def keep_orphans(self, orphans: Sequence[Orphan], at: int) -> None:
+        rows = [(orphan.dag_key, at, encode(orphan)) for orphan in orphans]
+        self._database.write(lambda session: session.many(_KEEP_ORPHAN, rows))
+
+    def orphans(self) -> list[Orphan]:
+        return [_orphan.decode(body) for (body,) in self._database.read(lambda session: session.rows(_ORPHANS))]
+
+    def drop_orphans(self, kept_before: int) -> int:
+        return self._database.write(lambda session: session.run(_DROP_ORPHANS, (kept_before,)))
 
     def forget(self, settled_before: int) -> int:
         return self._database.write(lambda session: session.run(_FORGET, (settled_before,)))
