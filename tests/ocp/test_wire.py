@@ -9,12 +9,26 @@ from typing import Any
 
 import pytest
 
+from oboe.domain import plan as plans
+from oboe.domain.errors import Refused
 from oboe.domain.events import Ended, Rollback, Started
 from oboe.domain.model import Flags, Maintenance
 from oboe.domain.values import SECOND, MaintenanceKind
+from oboe.kit import Run, Sketch, Step
 from oboe.kit.secret import Secret
 from tests.domain.dags import node
 from tests.ocp.site import PASSWORD, Held, Site
+
+
+class Split(Step):
+    """Is only shown."""
+
+    @classmethod
+    def registered_name(cls) -> str:
+        return "t:S"
+
+    def rollback(self, run: Run) -> None: ...
+
 
 SEED = json.loads((Path(__file__).parents[1] / "data/seeds/ocp_task_detail.json").read_text())
 ROLLABLE = Flags(rollable=True)
@@ -132,6 +146,33 @@ def test_wide_nodes_have_places_and_whole_neighbours(shared_site: Site) -> None:
         *[(numbers[:3], numbers[5:])] * 2,
         (numbers[3:5], []),
     ]
+
+
+def test_a_serial_split_is_a_chain_whose_ends_alone_have_its_neighbours(shared_site: Site) -> None:
+    sketch = Sketch("Split", Maintenance())
+    first = sketch.stage("a", Split, agents=(None, None))
+    last = sketch.serial("b", Split, agents=(None,) * 3, after=[first])
+    sketch.stage("c", Split, after=[last])
+    shown = shared_site.put(*sketch.plan().nodes).shown()["subtasks"]
+    assert [(one["name"], one["parallelIdx"]) for one in shown] == [("a", 0), ("a", 1), ("b", 0), ("b", 1), ("b", 2), ("c", -1)]
+    one, two, *split, end = [one["id"] for one in shown]
+    assert [(one["upstreams"], one["downstreams"]) for one in shown] == [
+        ([], split[:1]),
+        ([], split[:1]),
+        ([one, two], split[1:2]),
+        (split[:1], split[2:]),
+        (split[1:2], [end]),
+        (split[2:], []),
+    ]
+
+
+def test_an_empty_split_is_refused_whichever_way_it_is_split() -> None:
+    with pytest.raises(Refused, match="has no sub-tasks"):
+        Sketch("Split", Maintenance()).serial("b", Split, agents=())
+    sketch = Sketch("Split", Maintenance())
+    sketch.stage("b", Split, agents=())
+    with pytest.raises(Refused, match="has no sub-tasks"):
+        plans.check(sketch.plan())
 
 
 # Pages, order, filters

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -28,8 +28,17 @@ class Submit(Protocol):
 class Starter:
     """Draws a playbook's plan, checks it, seals its params, and submits it."""
 
-    def __init__(self, here: Address, registry: Registry, *, seal: Callable[[HomeKind, Any], Mapping[str, Any]], submit: Submit) -> None:
+    def __init__(
+        self,
+        here: Address,
+        registry: Registry,
+        *,
+        seal: Callable[[HomeKind, Any], Mapping[str, Any]],
+        submit: Submit,
+        members: Callable[[], Sequence[Address]],
+    ) -> None:
         self._here = here
+        self._members = members
         self._registry = registry
         self._seal = seal
         self._submit = submit
@@ -43,7 +52,7 @@ class Starter:
 
     def draft(self, playbook: str, params: Any, *, caller: Caller, key: str = "", leader: Leader | None = None) -> Draft:
         book = self._registry.playbook(playbook)
-        sketch = book.sketch(params)
+        sketch = book.sketch(params, members=self._members())
         plan = sketch.plan()
         plans.check(plan)
         return Draft(
@@ -63,7 +72,7 @@ class Starter:
     def preview(self, playbook: str, params: Any, *, notes: tuple[str, ...] = ()) -> Preview:
         """What would be done, by node; nothing is touched."""
         book = self._registry.playbook(playbook)
-        sketch = book.sketch(params)
+        sketch = book.sketch(params, members=self._members())
         plan = sketch.plan()
         plans.check(plan)
         effects = []

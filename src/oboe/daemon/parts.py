@@ -198,7 +198,13 @@ class Uses:
         local, link, driver, engine = membership.local, membership.link, membership.driver, work.engine
         here, peers = local.address, lambda: wires.peers
         self.cluster = Clustering(local, link, engine, wires.peers, membership.owed, left=stores.copies.clear)
-        self.starter = Starter(here, work.registry, seal=membership.seal_params, submit=self.cluster.submit)
+        self.starter = Starter(
+            here,
+            work.registry,
+            seal=membership.seal_params,
+            submit=self.cluster.submit,
+            members=lambda: sorted({here, *(member.address for member in local.members())}),
+        )
         self.reading = Reading(local, stores.own, link, peers, stores.copies)
         self.operating = Operating(local, self.reading, engine, peers, self.cluster.maintainer, stores.audit.append, work.registry)
         self.waits = Waits(here, self.reading, engine.waiting, peers)

@@ -63,6 +63,8 @@ class NodePlan:
     """Held before it begins until a person approves."""
     args: Mapping[str, Any] = field(default_factory=dict)
     """JSON-able arguments of this node's step, beside the dag's params."""
+    split: int = -1
+    """Place in a serial split, from 0: nodes of one name that follow one another, one for each element; -1: it is none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ from typing import Any
 
 from oboe.domain.messages import Fence, Interrupt, Order
 from oboe.domain.model import Dag
+from oboe.domain.results import results_for
 from oboe.domain.values import Address, Operator, Stopping
 
-__all__ = ["fence_of", "interrupt_of", "order_of", "results_for"]
+__all__ = ["fence_of", "interrupt_of", "order_of"]
 
 
 def fence_of(dag: Dag, index: int) -> Fence:
@@ -50,36 +51,6 @@ def order_of(dag: Dag, index: int, *, maintainer: Address, local: bool = False, 
 
 def interrupt_of(dag: Dag, index: int, cause: Stopping, *, maintainer: Address) -> Interrupt:
     return Interrupt(fence_of(dag, index), cause, maintainer, dag.sub_tasks[index].operator, dag.home)
-
-
-def results_for(dag: Dag, node: int) -> dict[str, Any]:
-    """Node name → what it returned, of all nodes upstream that returned anything; of nodes with one name, the last in plan order."""
-    found: dict[str, Any] = {}
-    for parent in sorted(_upstream(dag, node)):
-        value = _result_of(dag, parent)
-        if value is not None:
-            found[dag.plan.nodes[parent].name] = value
-    return found
-
-
-def _upstream(dag: Dag, node: int) -> set[int]:
-    """Every node that this one stands on."""
-    seen: set[int] = set()
-    todo = list(dag.plan.nodes[node].upstream)
-    while todo:
-        parent = todo.pop()
-        if parent not in seen:
-            seen.add(parent)
-            todo.extend(dag.plan.nodes[parent].upstream)
-    return seen
-
-
-def _result_of(dag: Dag, node: int) -> Any:
-    """One value, or a list in sub-task order; None when there is nothing."""
-    values = [dag.sub_tasks[index].result for index in dag.plan.sub_tasks_of(node)]
-    if all(value is None for value in values):
-        return None
-    return values[0] if len(values) == 1 else values
 
 
 class _Results(Mapping[str, Any]):

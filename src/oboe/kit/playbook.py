@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from oboe.domain.errors import Refused
 from oboe.domain.model import Maintenance, NodePlan, Plan
 from oboe.domain.values import SECOND, Address, HomeKind
 from oboe.kit.step import Step
@@ -18,11 +19,15 @@ _NONE = Maintenance()
 
 
 class Sketch:
-    """Where a playbook draws its plan: stages one after another, or nodes with explicit upstreams."""
+    """Where a playbook draws its plan: stages one after another, or nodes with explicit upstreams.
 
-    def __init__(self, name: str, maintenance: Maintenance) -> None:
+    ``members`` are the agents of the cluster, by address; of an agent that is in none, that agent alone. ``name`` (of the dag) and
+    ``maintenance`` may be changed."""
+
+    def __init__(self, name: str, maintenance: Maintenance, *, members: Sequence[Address] = ()) -> None:
         self.name = name
         self.maintenance = maintenance
+        self.members = tuple(members)
         self.steps: dict[str, type[Step]] = {}
         self._nodes: list[NodePlan] = []
 
@@ -40,7 +45,56 @@ class Sketch:
     ) -> int:
         """Add a node; without ``after`` it follows the node added last. Returns its index.
 
-        ``args`` are JSON-able and reach the step as ``run.args``. ``agents`` has one entry for each sub-task."""
+        ``args`` are JSON-able and reach the step as ``run.args``. ``agents`` has one entry for each sub-task: they run at the same time,
+        each on its agent (None: wherever the dag is kept; with ``at_home`` all of them run there, and only speak of their agents).
+        ``parallel`` shows it as a parallel node even with one agent. ``approval``: a person lets it begin."""
+        return self._add(name, step, agents=agents, parallel=parallel, at_home=at_home, after=after, approval=approval, args=args)
+
+    def serial(
+        self,
+        name: str,
+        step: type[Step],
+        *,
+        agents: Sequence[Address | None],
+        at_home: bool = False,
+        after: Sequence[int] | None = None,
+        approval: bool = False,
+        args: Mapping[str, Any] | None = None,
+    ) -> int:
+        """Add a serial split: a chain of nodes of that name, one for each agent, each after the one before it. Returns the last's index.
+
+        ``run.result(name)`` is a list in the order of ``agents``. ``approval`` is asked before the first only. On OCP's API each is a
+        sub-task with ``parallelIdx``, and only the ends of the chain have the split's neighbours (`ocp-task.md` §3.5); on OBShell's,
+        which knows no serial split, a chain of nodes. `Refused` ``plan.no_sub_tasks`` for no agents."""
+        if not agents:
+            raise Refused("plan.no_sub_tasks", f"the serial split {name!r} has no sub-tasks")
+        last = -1
+        for place, agent in enumerate(agents):
+            last = self._add(
+                name,
+                step,
+                agents=(agent,),
+                at_home=at_home,
+                after=after if place == 0 else (last,),
+                approval=approval and place == 0,
+                args=args,
+                split=place,
+            )
+        return last
+
+    def _add(
+        self,
+        name: str,
+        step: type[Step],
+        *,
+        agents: Sequence[Address | None],
+        parallel: bool = False,
+        at_home: bool = False,
+        after: Sequence[int] | None = None,
+        approval: bool = False,
+        args: Mapping[str, Any] | None = None,
+        split: int = -1,
+    ) -> int:
         upstream = (len(self._nodes) - 1,) if after is None and self._nodes else tuple(after or ())
         registered = step.registered_name()
         self.steps[registered] = step
@@ -60,6 +114,7 @@ class Sketch:
                 backoff=int(step.backoff * SECOND),
                 approval=approval,
                 args=dict(args or {}),
+                split=split,
             )
         )
         return len(self._nodes) - 1
@@ -83,9 +138,9 @@ class Playbook:
     started_by: str = ""
     """What starts it where its name alone does not: a command that looks at the cluster first, or the playbook that leads it."""
 
-    def sketch(self, params: Any) -> Sketch:
-        """Draw the plan for these params. Pure: reads nothing but ``params``."""
-        sketch = Sketch(self.name, self.maintenance)
+    def sketch(self, params: Any, *, members: Sequence[Address] = ()) -> Sketch:
+        """Draw the plan for these params. Pure: reads nothing but ``params`` and who the members are."""
+        sketch = Sketch(self.name, self.maintenance, members=members)
         self.draw(params, sketch)
         return sketch
 

@@ -121,7 +121,7 @@ class Codec:
             executor=_executor(dag, index) if started else None,
             finishTime=ocp_time(sub_task.ended_at) if over and sub_task.ended_at else None,
             nodeType=_NODE_TYPE,
-            parallelIdx=place if node.parallel or len(node.agents) > 1 else -1,
+            parallelIdx=place if node.parallel or len(node.agents) > 1 else node.split,
             prohibitRollback=not node.flags.rollable,
             runTime=1 + sub_task.asked_retries,
             seriesId=index,
