@@ -6,12 +6,9 @@ previewed here, and started there.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import msgspec
 
 from oboe.control.port import Caller
 from oboe.control.starting import Starter
@@ -19,15 +16,11 @@ from oboe.control.views import Preview
 from oboe.domain.errors import OboeError, Refused
 from oboe.domain.model import Dag
 from oboe.domain.values import HomeKind
+from oboe.kit.params import read_params, schema_of
 from oboe.kit.playbook import Playbook
 from oboe.kit.registry import BUILT_IN, Registry, Unloaded
-from oboe.kit.secret import Secret
 
 __all__ = ["PlaybookView", "Playbooks"]
-
-_SECRET_SCHEMA = {"type": "string", "format": "password", "writeOnly": True}
-_VALUE = re.compile(r"(Invalid \w+(?: \w+)?) '.*?'(?= - at|$)", re.DOTALL)
-"""Where msgspec quotes what it was given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,43 +99,3 @@ class Playbooks:
             schema=schema_of(book.params),
             plan=plan,
         )
-
-
-def read_params(kind: type[Any], given: Mapping[str, Any]) -> Any:
-    """Params as their type, from JSON; texts are read as numbers or truth where the type wants them, as a command line gives them.
-
-    `Refused` ``playbook.params`` names the member, never its value: it may be a secret."""
-    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
-    unknown = [name for name in given if name not in fields]
-    if unknown:
-        raise Refused("playbook.params", f"there is no param {unknown[0][:80]!r}", hint="params: " + (", ".join(fields) or "none"))
-    missing = [name for name, field in fields.items() if field.required and name not in given]
-    if missing:
-        raise Refused("playbook.params", f"{', '.join(missing)} must be given")
-    try:
-        return msgspec.convert(dict(given), kind, strict=False, dec_hook=_read_secret)
-    except (msgspec.ValidationError, TypeError, ValueError) as error:
-        told = _VALUE.sub(r"\1", str(error))
-        raise Refused("playbook.params", f"the params do not fit: {told}") from None
-
-
-def schema_of(kind: type[Any]) -> dict[str, Any]:
-    """JSON Schema of a params type; a `Secret` is a text that is written and never read."""
-    try:
-        (schema,), parts = msgspec.json.schema_components((kind,), schema_hook=_secret_schema, ref_template="#/$defs/{name}")
-    except (TypeError, NotImplementedError):
-        return {"type": "object"}
-    whole = parts.pop(kind.__name__, schema)
-    return {**whole, **({"$defs": parts} if parts else {})}
-
-
-def _read_secret(kind: type[Any], value: Any) -> Any:
-    if kind is Secret and isinstance(value, str):
-        return Secret(value)
-    raise TypeError(f"{kind.__name__} cannot be read from a {type(value).__name__}")
-
-
-def _secret_schema(kind: type[Any]) -> dict[str, Any]:
-    if kind is Secret:
-        return dict(_SECRET_SCHEMA)
-    raise NotImplementedError

@@ -1,0 +1,127 @@
+"""A playbook's params: read from JSON or from a command line, described as JSON Schema, copied as a dag would keep them."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any, TypeVar
+
+import msgspec
+
+from oboe.domain.errors import Refused
+from oboe.kit.secret import Secret
+
+__all__ = ["copy_params", "read_params", "schema_of", "sentences_of", "unit_of"]
+
+T = TypeVar("T")
+
+_SECRET_SCHEMA = {"type": "string", "format": "password", "writeOnly": True}
+_VALUE = re.compile(r"(Invalid \w+(?: \w+)?) '.*?'(?= - at|$)", re.DOTALL)
+"""Where msgspec quotes what it was given."""
+_UNITS = {"seconds": "s", "minutes": "min", "hours": "h", "days": "d", "bytes": "bytes", "percent": "%"}
+_MEMBER = "$secret"
+_TEMPLATE = "#/$defs/{name}"
+
+
+def read_params(kind: type[Any], given: Mapping[str, Any]) -> Any:
+    """Params as their type, from JSON; texts are read as numbers or truth where the type wants them, as a command line gives them.
+
+    `Refused` ``playbook.params`` names the member, never its value: it may be a secret."""
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    unknown = [name for name in given if name not in fields]
+    if unknown:
+        raise Refused("playbook.params", f"there is no param {unknown[0][:80]!r}", hint="params: " + (", ".join(fields) or "none"))
+    missing = [name for name, field in fields.items() if field.required and name not in given]
+    if missing:
+        raise Refused("playbook.params", f"{', '.join(missing)} must be given")
+    try:
+        return msgspec.convert(dict(given), kind, strict=False, dec_hook=_read_secret)
+    except (msgspec.ValidationError, TypeError, ValueError) as error:
+        told = _VALUE.sub(r"\1", str(error))
+        raise Refused("playbook.params", f"the params do not fit: {told}") from None
+
+
+def schema_of(kind: type[Any]) -> dict[str, Any]:
+    """JSON Schema of a params type; a `Secret` is a text that is written and never read. Descriptions are the members' docstrings."""
+    fields = msgspec.structs.fields(kind)
+    try:
+        schemas, parts = msgspec.json.schema_components([each.type for each in fields], schema_hook=_secret_schema, ref_template=_TEMPLATE)
+    except (TypeError, NotImplementedError):
+        return {"type": "object"}
+    sentences = sentences_of(kind)
+    described = {}
+    for each, schema in zip(fields, schemas, strict=True):
+        sentence = sentences.get(each.name)
+        described[each.encode_name] = {**schema, **_default(each), **({"description": sentence} if sentence else {})}
+    required = [each.encode_name for each in fields if each.required]
+    return {"type": "object", "properties": described, "required": required, **({"$defs": parts} if parts else {})}
+
+
+def _default(field: msgspec.structs.FieldInfo) -> dict[str, Any]:
+    """A secret's is never told, only that there is one."""
+    if field.required:
+        return {}
+    value = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
+    try:
+        return {"default": msgspec.to_builtins(value, enc_hook=lambda one: None)}
+    except (TypeError, NotImplementedError):
+        return {"default": None}
+
+
+def sentences_of(kind: type[Any]) -> dict[str, str]:
+    """Member → the docstring under it, as far as the source can be read."""
+    try:
+        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    except (OSError, TypeError, SyntaxError, ValueError):
+        return {}
+    body = tree.body if isinstance(tree, ast.ClassDef) else []
+    found = {}
+    for member, below in pairwise(body):
+        if isinstance(member, ast.AnnAssign) and isinstance(member.target, ast.Name) and isinstance(below, ast.Expr):
+            text = below.value.value if isinstance(below.value, ast.Constant) else None
+            if isinstance(text, str):
+                found[member.target.id] = " ".join(text.split())
+    return found
+
+
+def unit_of(name: str) -> str:
+    """The unit at the end of a member's name (``timeout_seconds``); empty: none."""
+    words = name.split("_")
+    return next((_UNITS[word] for word in reversed(words[-2:]) if word in _UNITS), "")
+
+
+def copy_params(params: T) -> T:
+    """As a dag keeps them and its steps read them back. `Refused` ``playbook.params`` for what is not JSON-able."""
+    try:
+        plain = msgspec.json.decode(msgspec.json.encode(params, enc_hook=_written))
+        return msgspec.convert(plain, type(params), dec_hook=_read)
+    except (msgspec.ValidationError, TypeError, ValueError) as error:
+        raise Refused("playbook.params", f"{type(params).__name__} cannot be kept: {error}") from error
+
+
+def _read_secret(kind: type[Any], value: Any) -> Any:
+    if kind is Secret and isinstance(value, str):
+        return Secret(value)
+    raise TypeError(f"{kind.__name__} cannot be read from a {type(value).__name__}")
+
+
+def _secret_schema(kind: type[Any]) -> dict[str, Any]:
+    if kind is Secret:
+        return dict(_SECRET_SCHEMA)
+    raise NotImplementedError
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, Secret):
+        return {_MEMBER: value.reveal()}
+    raise TypeError(f"{type(value).__name__} is not JSON-able")
+
+
+def _read(kind: type[Any], value: Any) -> Any:
+    if kind is Secret and isinstance(value, dict) and value.keys() == {_MEMBER}:
+        return Secret(value[_MEMBER])
+    raise TypeError(f"{kind.__name__} cannot be read from this")
