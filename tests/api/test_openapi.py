@@ -124,7 +124,9 @@ def test_every_operation_keeps_what_the_description_promises(case: Any, base_url
 
 def test_the_description_names_every_route_and_what_can_go_wrong(port: int) -> None:
     described = json.loads(send_raw(port, "GET", "/openapi.json").body)
-    shown = {(method.upper(), path) for path, methods in described["paths"].items() for method in methods}
+    shown = {
+        (method.upper(), path) for path, methods in described["paths"].items() for method in methods if not path.startswith("/api/v2/")
+    }
     routes = [(route, prefix) for prefix, table in ((obshell.PREFIX, obshell.ROUTES), (own.PREFIX, own.ROUTES)) for route in table]
     assert shown == {(route.method, re.sub(r":(\w+)", r"{\1}", prefix + route.path)) for route, prefix in routes}
     for route, prefix in routes:

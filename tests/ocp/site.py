@@ -71,7 +71,7 @@ class Client:
 
     def __call__(self, method: str, path: str, *, body: bytes = b"", headers: Mapping[str, str] | None = None, **query: Any) -> Answered:
         """``path`` is below ``/api/v2/tasks`` unless it begins with ``/api``."""
-        target = path if path.startswith(("/api", "/oboe")) else f"/api/v2/tasks{path}"
+        target = path if path.startswith(("/api", "/oboe", "/openapi", "/docs")) else f"/api/v2/tasks{path}"
         target += f"?{urlencode(query, doseq=True)}" if query else ""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=WAIT + 10)
         try:

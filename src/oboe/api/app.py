@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
 
+import msgspec
+
+from oboe.api.description import together
 from oboe.api.obshell.app import PREFIXES, Obshell
-from oboe.api.obshell.openapi import describe, document
+from oboe.api.obshell.openapi import document
 from oboe.api.ocp.app import PREFIX as OCP_PREFIX
 from oboe.api.ocp.app import Ocp
 from oboe.api.own.app import PREFIX as OWN_PREFIX
@@ -74,14 +79,21 @@ class Api:
             return ""
         return "" if any(path == prefix or path.startswith(prefix + "/") for prefix in self._in_clear) else "plain"
 
+    @cached_property
+    def description(self) -> dict[str, Any]:
+        """Every route of every API; made when it is first asked for."""
+        from oboe.api.ocp.openapi import document as of_ocp
+
+        return together(document(*self._tables), of_ocp(self._ocp.routes))
+
     async def _describe(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        await send_answer(Answer(status=200, body=describe(*self._tables)), send)
+        await send_answer(Answer(status=200, body=msgspec.json.encode(self.description)), send)
 
     async def _show(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        from oboe.api.obshell.docs import page
+        from oboe.api.shared.page import page
 
-        html = page(document(*self._tables)).encode()
         headers = (("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"),)
+        html = page(self.description).encode()
         await send_answer(Answer(status=200, body=html, content_type="text/html; charset=utf-8", headers=headers), send)
 
     def answer_forwarded(self, request: ForwardedRequest) -> ForwardedAnswer:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any, get_args, get_origin
 
 import msgspec
@@ -19,7 +18,7 @@ from oboe.api.obshell.objects import TASK_ID, PreviewObject
 from oboe.api.obshell.route import FALSE, TEXT_CHARACTERS_MAX, TRUE, Route, Routes
 from oboe.kit.secret import Secret
 
-__all__ = ["describe", "document"]
+__all__ = ["document"]
 
 _TEMPLATE = "#/components/schemas/{name}"
 _STATUSES = {
@@ -42,12 +41,6 @@ _HEADERS = {
     "X-Oboe-Stale": "How many seconds old the answer may be: the cluster's home cannot be reached.",
     "X-Oboe-Missing": "Agents, by address, whose part of the answer did not come in time.",
 }
-
-
-@lru_cache(maxsize=4)
-def describe(*tables: Routes) -> bytes:
-    """`document` as JSON."""
-    return msgspec.json.encode(document(*tables))
 
 
 def document(*tables: Routes) -> dict[str, Any]:

@@ -11,25 +11,31 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from threading import BoundedSemaphore
 from typing import Any
 
-from oboe.api.ocp import tasks
-from oboe.api.ocp.auth import COOKIE, SESSION_SECONDS_MAX, Sessions, credentials_of, session_token, user_of
+from oboe.api.ocp import login, tasks
+from oboe.api.ocp.auth import user_of
 from oboe.api.ocp.envelope import new_trace_id, wrap
 from oboe.api.ocp.errors import failure_of
 from oboe.api.ocp.repeats import Repeats
 from oboe.api.ocp.route import NOTHING, Call, Route, Routes
+from oboe.api.ocp.sessions import Sessions
 from oboe.api.shared.exchange import Answer, Request
 from oboe.control.port import Control
 from oboe.control.users import User
 from oboe.domain.errors import OboeError, Refused
 
-__all__ = ["PREFIX", "Ocp"]
+__all__ = ["PREFIX", "ROUTES", "Ocp"]
 
 PREFIX = "/api/v2"
-LOGIN, LOGOUT = f"{PREFIX}/iam/login", f"{PREFIX}/iam/logout"
+ROUTES = (*login.ROUTES, *tasks.ROUTES)
 
 _GUESSES = frozenset({"user.refused", "auth.session"})
+FOLLOWERS_MAX = 8
+"""Requests that wait for more of a log at once; a further one is answered at once."""
+_NOBODY = User(id=0, name="", hash="", disabled=True)
 _CHALLENGE = ("WWW-Authenticate", 'Basic realm="oboe", charset="UTF-8"')
 
 _LOG = logging.getLogger(__name__)
@@ -42,24 +48,20 @@ class Ocp:
         self._control = control
         self.sessions = Sessions()
         self._repeats = Repeats()
-        self.routes = Routes(PREFIX, tasks.ROUTES)
+        self._followers = BoundedSemaphore(FOLLOWERS_MAX)
+        self.routes = Routes(PREFIX, ROUTES)
 
     def answer(self, request: Request) -> Answer:
         """Answer one request; called on a worker thread. Never raises what a client caused."""
         try:
-            if request.method == "POST" and request.path == LOGIN:
-                return self._login(request)
             found = self.routes.find(request.method, request.path)
-            if found is None and (request.method, request.path) != ("POST", LOGOUT):
-                raise Refused("request.not_found", f"there is no {request.method} {request.path[:200]}")
-            user = user_of(request, self._control.users, self.sessions)
             if found is None:
-                return self._logout(request)
+                raise Refused("request.not_found", f"there is no {request.method} {request.path[:200]}")
             route, values = found
-            if not user.holds(route.permission):
+            user = _NOBODY if route.public else user_of(request, self._control.users, self.sessions)
+            if route.permission and not user.holds(route.permission):
                 raise Refused("user.forbidden", f"{user.name} has no {route.permission}")
-            call = Call(self._control, request, user, values)
-            return self._carried_out(call, route)
+            return self._carried_out(self._call(request, route, user, values))
         except OboeError as error:
             return self._refused(request, error)
 
@@ -76,14 +78,25 @@ class Ocp:
         headers = (("Retry-After", "1"),) if condition == "busy" else ()
         return Answer(status=failure.status, body=body, headers=headers)
 
-    def _carried_out(self, call: Call, route: Route) -> Answer:
+    def _call(self, request: Request, route: Route, user: User, values: Mapping[str, str]) -> Call:
+        return Call(
+            control=self._control,
+            sessions=self.sessions,
+            followers=self._followers,
+            route=route,
+            request=request,
+            user=user,
+            path_values=values,
+        )
+
+    def _carried_out(self, call: Call) -> Answer:
         def carry_out() -> Answer:
             try:
-                return self._answered(call, route.handler(call))
+                return self._answered(call, call.route.handler(call))
             except OboeError as error:
                 return self._refused(call.request, error, call)
 
-        if not route.changes:
+        if not call.route.changes:
             return carry_out()
         return self._repeats.answer(call.user.name, call.request, carry_out)
 
@@ -107,23 +120,5 @@ class Ocp:
         headers = (_CHALLENGE,) if failure.status == 401 else (("Retry-After", "1"),) if failure.status == 503 else ()
         return Answer(status=failure.status, body=body, headers=headers, guessing=error.code in _GUESSES)
 
-    # Sessions
-
-    def _login(self, request: Request) -> Answer:
-        user = self._control.users.by_password(*credentials_of(request))
-        token = self.sessions.begin(user, request.received_at).reveal()
-        cookie = f"{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={SESSION_SECONDS_MAX:.0f}"
-        body = self._wrapped(request, _profile(user))
-        return Answer(status=200, body=body, headers=(("Set-Cookie", cookie),))
-
-    def _logout(self, request: Request) -> Answer:
-        self.sessions.end(session_token(request))
-        cookie = f"{COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0"
-        return Answer(status=200, body=self._wrapped(request, NOTHING), headers=(("Set-Cookie", cookie),))
-
     def _server(self) -> str:
         return self._control.landmarks().here.ip
-
-
-def _profile(user: User) -> dict[str, Any]:
-    return {"grants": [str(grant) for grant in user.grants], "id": user.id, "username": user.name}

@@ -6,17 +6,20 @@ neighbouring nodes; what members of one node share is made once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import UNSET, UnsetType
+
 from oboe.api.ocp import ids
-from oboe.api.ocp.envelope import ocp_second, ocp_time, present
+from oboe.api.ocp.envelope import ocp_second, ocp_time
 from oboe.api.ocp.names import sub_task_words, task_operation, task_status, task_type
+from oboe.api.ocp.objects import BasicSubTask, BasicTask, Cluster, Named, SubTask, Task, Tenant, Told
 from oboe.api.shared.words import view_words
 from oboe.control.views import DagView, Landmarks
-from oboe.domain import fold
-from oboe.domain.model import Dag, SubTask
+from oboe.domain import fold, model
+from oboe.domain.model import Dag
 from oboe.domain.values import SECOND, HomeKind, MaintenanceKind, State
 
 __all__ = ["Codec", "allowed_operations", "prohibits_rollback"]
@@ -25,6 +28,7 @@ _NODE_TYPE = "JAVA_TASK"
 """The one word that OCP has for it; clients compare it."""
 _CREATOR_OBSHELL = "obshell"
 _ID_UNKNOWN = -1
+_NO_DEFINITION = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,65 +38,63 @@ class Codec:
     landmarks: Landmarks
     user_id: Callable[[str], int | None]
 
-    def task(self, view: DagView) -> dict[str, Any]:
+    def task(self, view: DagView) -> Task:
         """WrappedTaskInstance."""
         dag = view.dag
-        return self._common(dag) | present(
-            allowedOperations=allowed_operations(dag) or None,
-            createTime=ocp_second(dag.created_at),
+        return Task(
+            **self._common(dag),
+            allowed_operations=allowed_operations(dag) or UNSET,
+            create_time=ocp_second(dag.created_at),
             executor=dag.created_by.ip,
-            oboe=_told(view) or None,
-            prohibitRollback=prohibits_rollback(dag),
-            subtasks=[self._sub_task(dag, index, edges) for edges, index in self._walk(dag)],
-            taskDefinitionId=-1,
+            oboe=_told(view),
+            prohibit_rollback=prohibits_rollback(dag),
+            subtasks=list(self._sub_tasks(dag)),
+            task_definition_id=_NO_DEFINITION,
             type=task_type(dag),
         )
 
-    def basic_task(self, dag: Dag) -> dict[str, Any]:
-        """BasicTaskInstance, for lists; the operation is said too, or a rolled back task would look like a completed one."""
-        basic = self._common(dag)
-        basic["subtasks"] = [self._basic_sub_task(dag, index) for index in range(dag.plan.size)]
-        return basic
+    def basic_task(self, dag: Dag) -> BasicTask:
+        """BasicTaskInstance, for lists."""
+        return BasicTask(**self._common(dag), subtasks=[BasicSubTask(**self._basic(dag, index)) for index in range(dag.plan.size)])
 
-    def sub_task(self, view: DagView) -> dict[str, Any]:
+    def sub_task(self, view: DagView) -> SubTask:
         """SubtaskInstance: the one that ``view.index`` names."""
         node = view.dag.plan.node_of[view.index]
         return self._sub_task(view.dag, view.index, self._edges(view.dag, node))
 
     def _common(self, dag: Dag) -> dict[str, Any]:
         is_cluster = dag.home.kind is HomeKind.CLUSTER
-        tenant = dag.maintenance.key if dag.maintenance.kind is MaintenanceKind.TENANT else ""
-        finished = fold.dag_state(dag) in (State.FAILED, State.SUCCEEDED) and dag.ended_at
-        return present(
-            cluster=self._cluster() if is_cluster and self.landmarks.cluster_id else None,
-            creator=self._creator(dag.creator),
-            finishTime=ocp_time(dag.ended_at) if finished else None,
-            id=ids.encode(dag.home, dag.id, self.landmarks),
-            name=dag.name,
-            operation=task_operation(dag),
-            startTime=ocp_time(dag.created_at),
-            status=task_status(dag),
-            tenant={"name": tenant} if tenant else None,
-        )
+        is_finished = fold.dag_state(dag) in (State.FAILED, State.SUCCEEDED) and dag.ended_at
+        of_tenant = dag.maintenance.kind is MaintenanceKind.TENANT and dag.maintenance.key
+        return {
+            "cluster": self._cluster() if is_cluster and self.landmarks.cluster_id else UNSET,
+            "creator": self._creator(dag.creator),
+            "finish_time": ocp_time(dag.ended_at) if is_finished else UNSET,
+            "id": ids.encode(dag.home, dag.id, self.landmarks),
+            "name": dag.name,
+            "operation": task_operation(dag),
+            "start_time": ocp_time(dag.created_at),
+            "status": task_status(dag),
+            "tenant": Tenant(dag.maintenance.key) if of_tenant else UNSET,
+        }
 
-    def _cluster(self) -> dict[str, Any]:
+    def _cluster(self) -> Cluster:
         known = self.landmarks
-        return {"id": known.cluster_id, "name": known.cluster_name, "obClusterId": known.cluster_id, "type": "PRIMARY"}
+        return Cluster(id=known.cluster_id, name=known.cluster_name, ob_cluster_id=known.cluster_id)
 
-    def _creator(self, name: str) -> dict[str, Any]:
+    def _creator(self, name: str) -> Named:
         if name == _CREATOR_OBSHELL:
-            return {"id": 0, "name": name}
+            return Named(0, name)
         known = self.user_id(name)
-        return {"id": _ID_UNKNOWN if known is None else known, "name": name}
+        return Named(_ID_UNKNOWN if known is None else known, name)
 
     # Sub-tasks
 
-    def _walk(self, dag: Dag) -> Sequence[tuple[tuple[list[int], list[int]], int]]:
-        found = []
+    def _sub_tasks(self, dag: Dag) -> Iterator[SubTask]:
         for node in range(len(dag.plan.nodes)):
             edges = self._edges(dag, node)
-            found += [(edges, index) for index in dag.plan.sub_tasks_of(node)]
-        return found
+            for index in dag.plan.sub_tasks_of(node):
+                yield self._sub_task(dag, index, edges)
 
     def _edges(self, dag: Dag, node: int) -> tuple[list[int], list[int]]:
         """Ids upstream and downstream, which all sub-tasks of a node share."""
@@ -104,28 +106,30 @@ class Codec:
     def _id(self, dag: Dag, index: int) -> int:
         return ids.encode(dag.home, dag.sub_task_id(index), self.landmarks)
 
-    def _basic_sub_task(self, dag: Dag, index: int) -> dict[str, Any]:
+    def _basic(self, dag: Dag, index: int) -> dict[str, Any]:
         status, operation = sub_task_words(dag, index)
         name = dag.plan.nodes[dag.plan.node_of[index]].name
         return {"description": name, "id": self._id(dag, index), "name": name, "operation": operation, "status": status}
 
-    def _sub_task(self, dag: Dag, index: int, edges: tuple[list[int], list[int]]) -> dict[str, Any]:
+    def _sub_task(self, dag: Dag, index: int, edges: tuple[list[int], list[int]]) -> SubTask:
         sub_task = dag.sub_tasks[index]
         number = dag.plan.node_of[index]
         node, place = dag.plan.nodes[number], index - dag.plan.first[number]
-        started = sub_task.attempt > 0 and sub_task.started_at
-        over = sub_task.state in (State.FAILED, State.SUCCEEDED)
-        return self._basic_sub_task(dag, index) | present(
-            createTime=ocp_second(dag.created_at),
+        is_started = sub_task.attempt > 0 and sub_task.started_at
+        is_over = sub_task.state in (State.FAILED, State.SUCCEEDED) and sub_task.ended_at
+        executor = fold.executor(dag, index) if is_started else None
+        return SubTask(
+            **self._basic(dag, index),
+            create_time=ocp_second(dag.created_at),
             downstreams=edges[1],
-            executor=_executor(dag, index) if started else None,
-            finishTime=ocp_time(sub_task.ended_at) if over and sub_task.ended_at else None,
-            nodeType=_NODE_TYPE,
-            parallelIdx=place if node.parallel or len(node.agents) > 1 else node.split,
-            prohibitRollback=not node.flags.rollable,
-            runTime=1 + sub_task.asked_retries,
-            seriesId=index,
-            startTime=ocp_time(sub_task.started_at) if started else None,
+            executor=UNSET if executor is None else executor.ip,
+            finish_time=ocp_time(sub_task.ended_at) if is_over else UNSET,
+            node_type=_NODE_TYPE,
+            parallel_idx=place if node.parallel or len(node.agents) > 1 else node.split,
+            prohibit_rollback=not node.flags.rollable,
+            run_time=1 + sub_task.asked_retries,
+            series_id=index,
+            start_time=ocp_time(sub_task.started_at) if is_started else UNSET,
             timeout=node.timeout // SECOND,
             upstreams=edges[0],
         )
@@ -143,23 +147,20 @@ def allowed_operations(dag: Dag) -> list[str]:
     return [word for word in allowed if word != "RETRY" or task_operation(dag) != "ROLLBACK"]
 
 
-def _begun(sub_task: SubTask) -> bool:
+def _begun(sub_task: model.SubTask) -> bool:
     return sub_task.state not in (State.PENDING, State.READY) and sub_task.attempt > 0 and not sub_task.undone
 
 
-def _executor(dag: Dag, index: int) -> str | None:
-    agent = fold.executor(dag, index)
-    return None if agent is None else agent.ip
-
-
-def _told(view: DagView) -> dict[str, Any]:
-    """What OCP has no word for: that a person holds it, that an undo was skipped, what it waits for."""
+def _told(view: DagView) -> Told | UnsetType:
+    """That a person holds it, that an undo was skipped, what it waits for; unset: nothing of the kind."""
     dag = view.dag
     waits = [text for text in view_words(view) if dag.paused is None or not text.startswith("paused by")]
-    return present(
-        halted=dag.halt_reason or None,
-        pausedBy=dag.paused.who if dag.paused is not None else None,
-        pausedFor=dag.paused.why if dag.paused is not None else None,
-        skippedUndo=True if dag.skipped_undo else None,
-        waitsFor=[*waits, *(str(agent) for agent in dag.recalled if dag.recalled_at)] or None,
+    waits += [str(agent) for agent in dag.recalled if dag.recalled_at]
+    told = Told(
+        halted=dag.halt_reason or UNSET,
+        paused_by=UNSET if dag.paused is None else dag.paused.who,
+        paused_for=UNSET if dag.paused is None else dag.paused.why,
+        skipped_undo=dag.skipped_undo or UNSET,
+        waits_for=waits or UNSET,
     )
+    return UNSET if told == Told() else told

@@ -1,6 +1,7 @@
 """From the errors of the use cases to OCP's: one table (`ocp-task.md` §1.3, §5.5).
 
-An unknown route is 404 and a lost race 409, as they should be; the vendor's server says 400 and 500.
+An unknown route is 404 and a lost race 409, as they should be; the vendor's server says 400 and 500. A key that was used for another
+request is 422, as draft-ietf-httpapi-idempotency-key-header has it; the vendor has no keys.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ TABLE: Mapping[str, tuple[int, int]] = {
     "request.body": (400, ILLEGAL),
     "request.unread": (400, ILLEGAL),
     "request.busy": (429, NOT_READY),
-    "request.key_reused": (409, ILLEGAL),
+    "request.key_reused": (422, ILLEGAL),
     "request.key_busy": (409, ILLEGAL),
     "task.not_found": (404, NO_TASK),
     "agent.unknown": (404, NO_TASK),
@@ -47,6 +48,9 @@ TABLE: Mapping[str, tuple[int, int]] = {
     "auth.foreign_origin": (403, NOT_PERMITTED),
 }
 """Status and error code."""
+
+UNLISTED = ((400, WRONG_STATE), (400, ILLEGAL), (503, NOT_READY), (500, UNEXPECTED))
+"""Of everything else: what a guard refuses, another refusal, what cannot be reached or has to wait, a bug."""
 
 _OPERATORS = ("retry", "rollback", "cancel", "pass", "skip", "sub_task_retry", "sub_task_cancel", "sub_task_pass", "maintenance")
 """What a guard of the machine refuses: ``operator.reason``."""
@@ -72,11 +76,12 @@ def _classed(error: OboeError) -> tuple[int, int]:
     known = TABLE.get(error.code)
     if known is not None:
         return known
+    refused, illegal, not_ready, unexpected = UNLISTED
     if isinstance(error, (Unreachable, TryAgain)) or error.code.startswith(("cluster.", "store.", "database.")):
-        return 503, NOT_READY
+        return not_ready
     if isinstance(error, Refused):
-        return (400, WRONG_STATE) if error.code.split(".")[0] in _OPERATORS else (400, ILLEGAL)
-    return 500, UNEXPECTED
+        return refused if error.code.split(".")[0] in _OPERATORS else illegal
+    return unexpected
 
 
 def _prefers_chinese(language: str) -> bool:

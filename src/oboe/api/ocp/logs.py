@@ -10,10 +10,10 @@ import io
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from oboe.api.ocp.envelope import ocp_time
 from oboe.api.ocp.names import attempt_words
+from oboe.api.ocp.objects import LogPart, Task
 from oboe.domain.messages import Level, LogLine
 from oboe.domain.records import LogRecord
 
@@ -50,26 +50,26 @@ def whole_log(found: Sequence[Execution]) -> str:
     return "".join(each.text() for each in found)
 
 
-def chunk(text: str, offset: int, limit: int, *, over: bool) -> dict[str, Any]:
-    """``log`` from ``offset`` on; ``eof`` when there is no more and never will be in this attempt."""
+def chunk(text: str, offset: int, limit: int, *, over: bool) -> LogPart:
+    """What begins at ``offset``, at most ``limit`` characters of it (0: all); ``over``: no attempt is under way."""
     part = text[offset : offset + limit] if limit else text[offset:]
     after = min(offset, len(text)) + len(part)
-    return {"eof": over and after == len(text), "log": part, "nextOffset": after}
+    return LogPart(log=part, next_offset=after, eof=over and after == len(text))
 
 
-def diagnosis(task: dict[str, Any], logs: Sequence[Sequence[Execution]]) -> bytes:
+def diagnosis(task: Task, logs: Sequence[Sequence[Execution]]) -> bytes:
     """A zip: ``task_info.txt``, a line for each sub-task in an order in which they may run, and a file for each execution."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         lines = [
-            f"id={one['id']} name={one['name']!r} status={one['status']} operation={one['operation']} upstreams={one['upstreams']}"
-            for one in task["subtasks"]
+            f"id={one.id} name={one.name!r} status={one.status} operation={one.operation} upstreams={one.upstreams}"
+            for one in task.subtasks
         ]
-        head = f"task id={task['id']} name={task['name']!r} status={task['status']} operation={task['operation']}"
+        head = f"task id={task.id} name={task.name!r} status={task.status} operation={task.operation}"
         archive.writestr("task_info.txt", "\n".join((head, *lines)) + "\n")
-        for one, found in zip(task["subtasks"], logs, strict=True):
+        for one, found in zip(task.subtasks, logs, strict=True):
             for each in found:
-                archive.writestr(f"subtask_{one['id']}_{each.attempt}.log", each.text())
+                archive.writestr(f"subtask_{one.id}_{each.attempt}.log", each.text())
     return out.getvalue()
 
 

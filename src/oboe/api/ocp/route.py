@@ -6,10 +6,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from threading import BoundedSemaphore
 from typing import Any
 from urllib.parse import parse_qs
 
 from oboe.api.ocp.codec import Codec
+from oboe.api.ocp.sessions import Sessions
 from oboe.api.shared.exchange import Answer, Request
 from oboe.control.port import Caller, Control
 from oboe.control.users import User
@@ -17,18 +19,23 @@ from oboe.domain.errors import Refused
 from oboe.domain.model import Dag
 from oboe.domain.values import HomeKind, MaintenanceKind
 
-__all__ = ["NOTHING", "Call", "Route", "Routes", "objects_of"]
+__all__ = ["NOTHING", "NUMBER_MAX", "Call", "Route", "Routes", "objects_of"]
 
 NOTHING = object()
 """The operation returns nothing: the envelope has no ``data``."""
+NUMBER_MAX = (1 << 63) - 1
 _FIELDS_MAX = 100
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Call:
     """One request on its way through a handler. The last members are what the handler says of its answer."""
 
     control: Control
+    sessions: Sessions
+    followers: BoundedSemaphore
+    """Requests that wait for more of a log."""
+    route: Route
     request: Request
     user: User
     path_values: Mapping[str, str]
@@ -56,7 +63,8 @@ class Call:
     # The query
 
     def text(self, *names: str) -> str:
-        """The first of these that is given and not empty; several values are joined by commas."""
+        """The first of these that is given and not empty; several values are joined by commas. The route has to name them."""
+        assert set(names) <= set(self.route.query), f"{self.route.path} does not say that it reads {names}"
         if self._query is None:
             self._query = _parsed(self.request.query)
         return next((",".join(self._query[name]) for name in names if "".join(self._query.get(name, ()))), "")
@@ -66,7 +74,7 @@ class Call:
         text = self.text(name)
         if not text:
             return default
-        if not re.fullmatch(r"[+-]?[0-9]{1,19}", text) or int(text) < low:
+        if not re.fullmatch(r"-?[0-9]{1,19}", text) or not low <= int(text) <= NUMBER_MAX:
             raise Refused("request.query", f"{name}={text[:40]!r} is no number of {low} or more")
         return min(int(text), high)
 
@@ -105,19 +113,29 @@ Handler = Callable[[Call], "Any | Answer"]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One method of one path below ``/api/v2``; a segment ``:name`` is a value. ``permission`` is needed at least on something."""
+    """One method of one path below ``/api/v2``; a segment ``:name`` is a value."""
 
     method: str
     path: str
     handler: Handler
     permission: str
+    """Needed at least on something; empty: none."""
+    public: bool = False
+    """Nobody has to say who they are."""
     changes: bool = False
+    """It may be asked for once by key, and for one version of the task."""
+    answers: Any = None
+    """Type of ``data``; None: none; ``bytes``: a file instead of an envelope."""
+    body: type[Any] | None = None
+    query: tuple[str, ...] = ()
+    """What the handler reads of it; everything else is not looked at."""
 
 
 class Routes:
     """Finds the route of a request: exact paths first."""
 
     def __init__(self, prefix: str, routes: Sequence[Route]) -> None:
+        self.prefix, self.routes = prefix, tuple(routes)
         ordered = sorted(routes, key=lambda route: ":" in route.path)
         self._patterns = [(route, re.compile(re.sub(r":(\w+)", r"(?P<\1>[^/]+)", prefix + route.path))) for route in ordered]
 

@@ -10,14 +10,26 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from oboe.api.ocp import ids
-from oboe.api.ocp.names import TASK_OPERATIONS, TASK_STATES, TASK_TYPES, TYPE_SPELLINGS, states_of, task_operation, task_type
+from oboe.api.ocp.names import (
+    FAILED,
+    RUNNING,
+    SUCCESSFUL,
+    TASK_OPERATIONS,
+    TASK_STATES,
+    TASK_TYPES,
+    TYPE_SPELLINGS,
+    states_of,
+    task_operation,
+    task_type,
+)
+from oboe.api.ocp.objects import Counts, PageOf, TaskPage
 from oboe.api.ocp.route import Call, objects_of
 from oboe.control.listing import Found, Search
 from oboe.domain.errors import Refused
 from oboe.domain.model import Dag, Home
 from oboe.domain.values import HomeKind, MaintenanceKind, State
 
-__all__ = ["list_tasks", "summary"]
+__all__ = ["FILTERS", "OBJECT_TYPES", "PAGING", "SORTS", "list_tasks", "summary"]
 
 SIZE_DEFAULT = 10
 SIZE_MAX = 2000
@@ -26,33 +38,49 @@ _ID_MAX = 1 << 62
 _NO_END = 1 << 62
 _PORTION = 500
 """Dags that are loaded at once where a filter needs whole ones."""
-_OBJECT_TYPES = ("CLUSTER", "TENANT", "HOST")
+OBJECT_TYPES = ("CLUSTER", "TENANT", "HOST")
+PAGING = ("page", "size", "sort", "status")
+FILTERS = (
+    "name",
+    "keyword",
+    "type",
+    "operation",
+    "creator",
+    "clusterName",
+    "cluterName",
+    "clusterId",
+    "tenantName",
+    "tenantId",
+    "hostId",
+    "objectType",
+    "objectId",
+    "startTimeFrom",
+    "startTimeTo",
+)
+SORTS = ("id", "name", "status", "createTime", "startTime", "finishTime")
 
 Whole = Callable[[Dag], bool]
 
 
-def list_tasks(call: Call) -> dict[str, Any]:
-    """R1: BasicTaskInstance, page by page."""
+def list_tasks(call: Call) -> TaskPage:
+    """R1: tasks without their graph's edges, page by page, the newest first."""
     page = call.number("page", default=1, low=1, high=_PAGE_MAX)
     size = call.number("size", default=SIZE_DEFAULT, low=1, high=SIZE_MAX)
     order = _order(call)
     found = _found(call, _states(call))
     order(found)
     shown = call.control.found(found[(page - 1) * size : page * size])
-    return {
-        "contents": [call.codec.basic_task(view.dag) for view in shown],
-        "page": {"number": page, "size": size, "totalElements": len(found), "totalPages": -(-len(found) // size)},
-    }
+    return TaskPage([call.codec.basic_task(view.dag) for view in shown], PageOf(page, size, len(found), -(-len(found) // size)))
 
 
-def summary(call: Call) -> dict[str, int]:
+def summary(call: Call) -> Counts:
     """How many tasks there are of each status, of those that the other filters let through."""
     counts = dict.fromkeys(TASK_STATES, 0)
     by_state = {state: word for word in TASK_STATES for state in states_of(word)}
     for found in _found(call, tuple(State)):
         if found.header.state in by_state:
             counts[by_state[found.header.state]] += 1
-    return counts
+    return Counts(counts[RUNNING], counts[FAILED], counts[SUCCESSFUL])
 
 
 # Filters
@@ -87,34 +115,34 @@ def _home_filter(call: Call) -> Callable[[Found], bool]:
     """``clusterName``, ``clusterId``, ``hostId``; and what the user may see, as far as homes tell."""
     known = call.codec.landmarks
     kind, number = _object(call)
-    cluster_name = call.text("clusterName", "cluterName")
-    cluster_id = call.number("clusterId", default=0, low=0, high=_ID_MAX) or (number if kind == "CLUSTER" else 0)
-    host_id = _host_id(call)
-    host_id = number if kind == "HOST" else host_id
-    of_cluster = bool(cluster_name or cluster_id or kind == "CLUSTER")
-    is_ours = cluster_name in ("", known.cluster_name) and cluster_id in (0, known.cluster_id)
+    cluster_name, cluster_id, host_id = call.text("clusterName", "cluterName"), _id(call, "clusterId"), _id(call, "hostId")
+
+    def is_ours(wanted: int | None) -> bool:
+        return wanted is None or wanted == known.cluster_id
 
     def fits(found: Found) -> bool:
-        if of_cluster and (found.agent is not None or not is_ours):
+        """A host's id is its agent's number."""
+        if found.agent is None:
+            named = cluster_name in ("", known.cluster_name) and is_ours(cluster_id) and host_id is None
+            return named and kind != "HOST" and (kind == "TENANT" or is_ours(number))
+        if cluster_name or cluster_id is not None or kind == "CLUSTER":
             return False
-        return host_id is None or (found.agent is not None and known.numbers.get(found.agent, -1) == host_id)
+        host = known.numbers.get(found.agent, -1)
+        return host_id in (None, host) and (kind == "TENANT" or number in (None, host))
 
     return fits
 
 
-def _host_id(call: Call) -> int | None:
-    """A host's id is its agent's number."""
-    return call.number("hostId", default=0, low=0, high=_ID_MAX) if call.text("hostId") else None
+def _id(call: Call, name: str) -> int | None:
+    return call.number(name, default=0, low=0, high=_ID_MAX) if call.text(name) else None
 
 
-def _object(call: Call) -> tuple[str, int]:
-    """``objectType`` and ``objectId``."""
-    kinds = call.words("objectType", _OBJECT_TYPES)
+def _object(call: Call) -> tuple[str, int | None]:
+    """``objectType`` and ``objectId``; an id alone is that of a cluster or a host."""
+    kinds = call.words("objectType", OBJECT_TYPES)
     if len(kinds) > 1:
         raise Refused("request.query", "objectType names several kinds")
-    if not kinds:
-        return "", 0
-    return kinds[0], call.number("objectId", default=0, low=0, high=_ID_MAX)
+    return "".join(kinds), _id(call, "objectId")
 
 
 def _whole_filters(call: Call) -> list[Whole]:
@@ -128,10 +156,10 @@ def _whole_filters(call: Call) -> list[Whole]:
         wanted.append(lambda dag: dag.creator == creator)
     if tenant := call.text("tenantName"):
         wanted.append(lambda dag: dag.maintenance.kind is MaintenanceKind.TENANT and dag.maintenance.key == tenant)
-    kind, _ = _object(call)
+    kind, number = _object(call)
     if kind == "TENANT":
-        wanted.append(lambda dag: dag.maintenance.kind is MaintenanceKind.TENANT)
-    if call.number("tenantId", default=0, low=0, high=_ID_MAX):
+        wanted.append(lambda dag: dag.maintenance.kind is MaintenanceKind.TENANT and number is None)
+    if _id(call, "tenantId") is not None:
         wanted.append(lambda dag: False)  # tenants have no ids here
     if not call.user.may("TASK_VIEWER"):
         wanted.append(lambda dag: call.user.may("TASK_VIEWER", objects_of(dag)))
@@ -162,7 +190,7 @@ def _order(call: Call) -> Callable[[list[Found]], None]:
         "finishTime": lambda found: found.header.ended_at,
     }
     if name not in keys:
-        raise Refused("request.query", f"sort={name[:40]!r} is none of {', '.join(filter(None, keys))}")
+        raise Refused("request.query", f"sort={name[:40]!r} is none of {', '.join(SORTS)}")
 
     def sort(found: list[Found]) -> None:
         found.sort(key=number, reverse=True)

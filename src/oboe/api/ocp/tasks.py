@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from threading import BoundedSemaphore
 from typing import Any
 
 from oboe.api.ocp import ids, logs, searching
 from oboe.api.ocp.codec import allowed_operations
-from oboe.api.ocp.names import FAILED, ROLLBACK, RUNNING, sub_task_words, task_operation, task_status
+from oboe.api.ocp.names import FAILED, ROLLBACK, RUNNING, SUB_TASK_OPERATIONS, sub_task_words, task_operation, task_status
+from oboe.api.ocp.objects import Counts, LogPart, SubTask, Task, TaskPage
 from oboe.api.ocp.route import NOTHING, Call, Route
 from oboe.api.shared.exchange import Answer
 from oboe.control.views import DagView, Ref
@@ -22,51 +22,46 @@ __all__ = ["ROUTES"]
 FOLLOW_SECONDS = 20.0
 """How long a request for more of a log waits for some."""
 FOLLOW_PAUSE_SECONDS = 0.3
-FOLLOWERS_MAX = 8
-"""Requests that wait so at once; a further one is answered at once."""
 LOG_LIMIT_MAX = 16 << 20
 _OFFSET_MAX = 1 << 40
 
 VIEWER, MANAGER = "TASK_VIEWER", "TASK_MANAGER"
 
-_followers = BoundedSemaphore(FOLLOWERS_MAX)
-
-
 # Reading
 
 
-def get_task(call: Call) -> dict[str, Any]:
-    """R2."""
+def get_task(call: Call) -> Task:
+    """R2: a task with its graph."""
     return _shown(call, _task(call, VIEWER))
 
 
-def get_log(call: Call) -> dict[str, Any]:
-    """R5; ``offset``, ``limit``, ``runTime``, ``operation`` choose a part, ``follow`` waits for more."""
+def get_log(call: Call) -> LogPart:
+    """R5: the log of a sub-task; ``offset``, ``limit``, ``runTime``, ``operation`` choose a part, ``follow`` waits for more."""
     offset = call.number("offset", default=0, low=0, high=_OFFSET_MAX)
     limit = call.number("limit", default=0, low=0, high=LOG_LIMIT_MAX)
     follow = call.flag("follow")
     read = _log_reader(call)
     text, over = read()
-    if follow and not over and len(text) <= offset and _followers.acquire(blocking=False):
+    if follow and not over and len(text) <= offset and call.followers.acquire(blocking=False):
         try:
             deadline = time.monotonic() + FOLLOW_SECONDS
             while not over and len(text) <= offset and time.monotonic() < deadline:
                 time.sleep(FOLLOW_PAUSE_SECONDS)
                 text, over = read()
         finally:
-            _followers.release()
+            call.followers.release()
     return logs.chunk(text, offset, limit, over=over)
 
 
 def _log_reader(call: Call) -> Callable[[], tuple[str, bool]]:
     """Reads the text, and whether the sub-task rests."""
     run_time = call.number("runTime", default=0, low=1, high=1 << 31)
-    operation = call.text("operation").upper()
+    operations = call.words("operation", SUB_TASK_OPERATIONS)
 
     def read() -> tuple[str, bool]:
         view = _sub_task(call, VIEWER, details=True)
         found = logs.executions(view.logs or (), view.index)
-        wanted = [each for each in found if run_time in (0, each.attempt) and operation in ("", each.operation)]
+        wanted = [each for each in found if run_time in (0, each.attempt) and (not operations or each.operation in operations)]
         sub_task = view.dag.sub_tasks[view.index]
         return logs.whole_log(wanted), not (sub_task.live or sub_task.resting)
 
@@ -74,11 +69,11 @@ def _log_reader(call: Call) -> Callable[[], tuple[str, bool]]:
 
 
 def download_diagnosis(call: Call) -> Answer:
-    """R9."""
+    """R9: a zip of the graph and a log for each execution."""
     view = _task(call, VIEWER, details=True)
     task = call.codec.task(view)
     found = [logs.executions(view.logs or (), index) for index in range(view.dag.plan.size)]
-    name = f"log_task_{task['id']}.zip"
+    name = f"log_task_{task.id}.zip"
     headers = (("Content-Disposition", f'attachment; filename="{name}"'),)
     return Answer(status=200, body=logs.diagnosis(task, found), content_type="application/octet-stream", headers=headers)
 
@@ -86,33 +81,33 @@ def download_diagnosis(call: Call) -> Answer:
 # Operating
 
 
-def retry_task(call: Call) -> dict[str, Any]:
-    """R3."""
+def retry_task(call: Call) -> Task:
+    """R3: undo and run again what failed."""
     view = _task(call, MANAGER)
     if task_status(view.dag) == FAILED and task_operation(view.dag) == ROLLBACK:
         raise _with_state(call, view.dag, Refused("retry.rolling_back", "a failed rollback is not retried", hint="roll back again"))
     return _operate_task(call, view, "RETRY")
 
 
-def roll_back_task(call: Call) -> dict[str, Any]:
-    """R4."""
+def roll_back_task(call: Call) -> Task:
+    """R4: undo what was done, last first."""
     return _operate_task(call, _task(call, MANAGER), "ROLLBACK")
 
 
-def retry_sub_task(call: Call) -> dict[str, Any]:
-    """R6."""
+def retry_sub_task(call: Call) -> SubTask:
+    """R6: undo and run one sub-task again."""
     view = _operate_sub_task(call, lambda view: "RETRY")
     return call.codec.sub_task(view)
 
 
 def skip_sub_task(call: Call) -> Any:
-    """R7: a step forward, an undo backward."""
+    """R7: take a failed sub-task as done; while the task rolls back, as undone."""
     _operate_sub_task(call, lambda view: "SKIP" if view.dag.operator is Operator.ROLLBACK else "PASS")
     return NOTHING
 
 
 def cancel_sub_task(call: Call) -> Any:
-    """R8."""
+    """R8: stop a sub-task that is under way."""
     _operate_sub_task(call, lambda view: "CANCEL")
     return NOTHING
 
@@ -141,14 +136,14 @@ def _sub_task(call: Call, permission: str, *, details: bool = False) -> DagView:
     return view
 
 
-def _shown(call: Call, view: DagView) -> dict[str, Any]:
+def _shown(call: Call, view: DagView) -> Task:
     call.headers.append(("ETag", f'"{view.dag.version}"'))
     if view.stale_seconds > 0:
         call.headers.append(("X-Oboe-Stale", f"{view.stale_seconds:.1f}"))
     return call.codec.task(view)
 
 
-def _operate_task(call: Call, view: DagView, operator: str) -> dict[str, Any]:
+def _operate_task(call: Call, view: DagView, operator: str) -> Task:
     dag = view.dag
     _check_version(call, dag)
     ref = Ref("dag", dag.home.kind, dag.home.agent, dag.id)
@@ -191,15 +186,19 @@ def _check_version(call: Call, dag: Dag) -> None:
         raise Refused("task.other_version", f"the task is of version {dag.version} now, not {expected[:40]}", hint="look at it again")
 
 
+_TASK, _SUB_TASK = "/tasks/instances/:task", "/tasks/instances/:task/subtasks/:subtask"
+_VERSION = ("expectedVersion",)
+_LOG = ("offset", "limit", "follow", "runTime", "operation")
+
 ROUTES = (
-    Route("GET", "/tasks/instances", searching.list_tasks, VIEWER),
-    Route("GET", "/tasks/instances/summary", searching.summary, VIEWER),
-    Route("GET", "/tasks/instances/:task", get_task, VIEWER),
-    Route("POST", "/tasks/instances/:task/retry", retry_task, MANAGER, changes=True),
-    Route("POST", "/tasks/instances/:task/rollback", roll_back_task, MANAGER, changes=True),
-    Route("POST", "/tasks/instances/:task/downloadDiagnosis", download_diagnosis, VIEWER),
-    Route("GET", "/tasks/instances/:task/subtasks/:subtask/log", get_log, VIEWER),
-    Route("POST", "/tasks/instances/:task/subtasks/:subtask/retry", retry_sub_task, MANAGER, changes=True),
-    Route("POST", "/tasks/instances/:task/subtasks/:subtask/skip", skip_sub_task, MANAGER, changes=True),
-    Route("POST", "/tasks/instances/:task/subtasks/:subtask/cancel", cancel_sub_task, MANAGER, changes=True),
+    Route("GET", "/tasks/instances", searching.list_tasks, VIEWER, answers=TaskPage, query=(*searching.PAGING, *searching.FILTERS)),
+    Route("GET", "/tasks/instances/summary", searching.summary, VIEWER, answers=Counts, query=searching.FILTERS),
+    Route("GET", _TASK, get_task, VIEWER, answers=Task),
+    Route("POST", f"{_TASK}/retry", retry_task, MANAGER, changes=True, answers=Task, query=_VERSION),
+    Route("POST", f"{_TASK}/rollback", roll_back_task, MANAGER, changes=True, answers=Task, query=_VERSION),
+    Route("POST", f"{_TASK}/downloadDiagnosis", download_diagnosis, VIEWER, answers=bytes),
+    Route("GET", f"{_SUB_TASK}/log", get_log, VIEWER, answers=LogPart, query=_LOG),
+    Route("POST", f"{_SUB_TASK}/retry", retry_sub_task, MANAGER, changes=True, answers=SubTask, query=_VERSION),
+    Route("POST", f"{_SUB_TASK}/skip", skip_sub_task, MANAGER, changes=True, query=_VERSION),
+    Route("POST", f"{_SUB_TASK}/cancel", cancel_sub_task, MANAGER, changes=True, query=_VERSION),
 )

@@ -64,7 +64,10 @@ def _operation(document: Mapping[str, Any], method: str, path: str, operation: M
 
 
 def _answer(document: Mapping[str, Any], operation: Mapping[str, Any]) -> str:
-    envelope = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    content = operation["responses"]["200"]["content"]
+    if "application/json" not in content:
+        return "a file"
+    envelope = content["application/json"]["schema"]
     return _shape(document, envelope["properties"]["data"]) if "data" in envelope["properties"] else "none"
 
 
@@ -103,14 +106,16 @@ def _resolved(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping
 
 def _schemes(document: Mapping[str, Any]) -> str:
     schemes = document["components"]["securitySchemes"].values()
-    rows = (f"<tr><td><code>{escape(each['name'])}</code></td><td>{escape(each['description'])}</td></tr>" for each in schemes)
+    named = ((each.get("name", "Authorization: Basic"), each["description"]) for each in schemes)
+    rows = (f"<tr><td><code>{escape(name)}</code></td><td>{escape(about)}</td></tr>" for name, about in named)
     return f"<table>{''.join(rows)}</table>"
 
 
 def _errors(document: Mapping[str, Any]) -> str:
     parts = []
     for name, answer in document["components"]["responses"].items():
-        codes = answer["content"]["application/json"]["schema"]["properties"]["error"]["properties"]["errCode"]["enum"]
-        listed = " ".join(f"<code>{escape(code)}</code>" for code in codes)
-        parts.append(f"<tr><th>{name.removeprefix('Error')}</th><td>{escape(answer['description'])}<br>{listed}</td></tr>")
+        members = answer["content"]["application/json"]["schema"]["properties"]["error"]["properties"]
+        codes = members["errCode" if "errCode" in members else "code"]["enum"]
+        listed = " ".join(f"<code>{escape(str(code))}</code>" for code in codes)
+        parts.append(f"<tr><th>{escape(name.replace('Error', ' '))}</th><td>{escape(answer['description'])}<br>{listed}</td></tr>")
     return f"<table>{''.join(parts)}</table>"
