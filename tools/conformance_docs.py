@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.api.exchanges import FILES, Exchange, Verdict, exchanges, verdict
 from tests.api.methods import METHODS, WITHOUT
+from tests.lifecycle.lived import LIVED
 
 __all__ = ["PATH", "render"]
 
@@ -19,12 +20,25 @@ Written by `make docs` from the recordings in `tests/data/recordings/obshell` an
 
 ## Exchanges
 
-What OBShell 4.5.0.0 answered, and how oboe compares. Repeats of one poll count once. *Same* is the same after the normalisation of the
-recordings: status, members and their order, omitted and null members, codes, names, states, operators, counts and log lines. What is exempt
-is so by the row of [the wanted differences](differences.md) that is named. Tests are those of `tests/api`.
+What OBShell 4.5.0.0 answered, and how oboe compares. Repeats of one poll count once. A recorded dag, node, sub-task or log is put into
+oboe's model and rendered again, and must come out the same after the normalisation of the recordings: members and their order, omitted and
+null members, names, states, operators, counts and log lines. A wrong request and an operator are asked of a server that holds the recorded
+dag; a refusal in the middle of an operation must be one that oboe has, with its status and number. What is exempt is so by the row of
+[the wanted differences](differences.md) that is named. Tests are those of `tests/api`. [Below](#living-agents) is what was lived again.
 
 | recording | request | answer | exchanges | test | verdict |
 | --- | --- | --- | --- | --- | --- |
+"""
+_LIVED = """
+## Living agents
+
+What was recorded is done again by living agents over a database that is a stand-in, and every answer and every dag, with its log lines, is
+the same, less the lines that a row of the wanted differences names (`tests/lifecycle/recorded.py`). The test is
+`tests/lifecycle/test_recorded.py`; `test_recorded_differs.py` plants differences, which it must see. The public pages are compared with
+living agents in `tests/lifecycle/test_pages.py`.
+
+| recording | compared |
+| --- | --- |
 """
 _METHODS = """
 ## Methods of the SDK
@@ -51,8 +65,10 @@ def render() -> str:
     for (_, _, _, _, said), count in counts.items():
         totals[said.partition(":")[0]] += count
     summary = f"\n{sum(totals.values())} exchanges: " + ", ".join(f"{count} {word}" for word, count in sorted(totals.items())) + ".\n"
+    lived = [f"| {name.removesuffix('.jsonl')} | {' · '.join(each)} |\n" for name, each in sorted(LIVED.items())]
     methods = [f"| `{each.name}`{' (wait)' if each.waits else ''} | `{each.route}` | `{each.test}` |\n" for each in METHODS]
-    return _HEAD + "".join(rows) + summary + _METHODS + "".join(methods) + _WITHOUT.format(names=", ".join(f"`{each}`" for each in WITHOUT))
+    without = _WITHOUT.format(names=", ".join(f"`{each}`" for each in WITHOUT))
+    return "".join([_HEAD, *rows, summary, _LIVED, *lived, _METHODS, *methods, without])
 
 
 def _row(exchange: Exchange) -> tuple[str, str, str, str, str]:

@@ -67,7 +67,7 @@ def test_two_agents_become_a_cluster_and_a_third_is_added(world: World) -> None:
     twin = world.over(second, world.twin(first, out))
     assert shape(twin) == [(name, SUCCEED, "RUN", [1]) for name in LOCAL_SCALE_OUT], lines(twin)
     assert world.get(third, "/task/dag/maintain/agent")["name"] == "Local scale out"
-    assert {"set agent identity to follower", "Watch cluster scale out dag", "sync agent data"} <= set(lines(twin))
+    assert {"set agent identity to follower", "Watch cluster scale out dag", "dump password"} <= set(lines(twin))
 
     everyone = {host.address.port for host in hosts}
     assert (world.members(), world.servers()) == (everyone, everyone)

@@ -112,12 +112,14 @@ def cancel_delete(run: Run, server: Departing) -> None:
 def tell_identity(run: Run, server: Departing, identity: Identity, *, must_hear: bool) -> bool:
     """Note it in the agent's row, and tell the agent. Whether it heard; `StepFailed` when it must and does not.
 
-    The log comes first: an agent that maintains the cluster stops to when it hears that it goes, and this step goes on elsewhere."""
+    The log has a line for the way out only, as the original's. It comes first: an agent that maintains the cluster stops to when it
+    hears that it goes, and this step goes on elsewhere."""
     if not server.member:
         return False
     link = run.use(ClusterLink)
     link.put_member(member_from_row(server.member).become(identity))
-    run.log(f"change agent identity to '{identity.name.replace('_', ' ')}' success")
+    if identity is Identity.SCALING_IN:
+        run.log("change agent identity to 'SCALING IN' success")
     heard = [""]
 
     def told() -> bool:

@@ -263,7 +263,12 @@ def _digits(dag: Dag) -> int:
 
 
 def _shown(sub_task: SubTask) -> dict[str, Any] | None:
-    return dict(sub_task.additional) if isinstance(sub_task.additional, Mapping) else None
+    return _in_order(sub_task.additional) if isinstance(sub_task.additional, Mapping) else None
+
+
+def _in_order(value: Mapping[str, Any]) -> dict[str, Any]:
+    """By name, at every level: the original keeps maps, and writes them so."""
+    return {name: _in_order(each) if isinstance(each, Mapping) else each for name, each in sorted(value.items())}
 
 
 def _merged(dag: Dag, indices: range) -> dict[str, Any] | None:
@@ -285,4 +290,4 @@ def _merge(parts: Iterable[Mapping[str, Any] | None]) -> dict[str, Any]:
                 merged[name] = [*known, *value]
             else:
                 merged[name] = list(value) if isinstance(value, tuple) else value
-    return merged
+    return _in_order(merged)

@@ -70,6 +70,7 @@ class _Preparations(_LedStep):
         main = run.use(Naming).dag(Home(HomeKind.CLUSTER), run.params(LocalScaleOutParams).main_dag_id)
         run.note(main_dag_id=main)
         run.log("wait for notification to start task")
+        run.log("wait operator to advance")
         payload = run.wait_for(self.signal, timeout=_LED_SECONDS)
         run.log("start to execute the task")
         return payload
@@ -171,7 +172,7 @@ class SyncFromObserver(_LedStep):
     def run(self, run: Run) -> None:
         local = run.use(LocalAgent)
         run.log("get ocs instance failed: Agent is not holding OceanBase, try to connect")
-        synchronize(run, run.params(LocalScaleOutParams).sync)
+        synchronize(run, run.params(LocalScaleOutParams).sync, quiet=True)
         run.log("dump password")
         local.become(Identity.CLUSTER_AGENT)
 

@@ -24,10 +24,13 @@ class SyncParams(msgspec.Struct):
     authority_key: Secret
 
 
-def synchronize(run: Run, params: SyncParams) -> None:
-    """Keep the passwords, wait until this host's database shows the cluster's tables, copy the members."""
+def synchronize(run: Run, params: SyncParams, *, quiet: bool = False) -> None:
+    """Keep the passwords, wait until this host's database shows the cluster's tables, copy the members.
+
+    ``quiet``: without the lines of *Synchronize agent from cluster*, for a step that has its own words for it."""
+    say = (lambda _: None) if quiet else run.log
     local, link = run.use(LocalAgent), run.use(ClusterLink)
-    run.log("try to connect")
+    say("try to connect")
     local.remember(store_password=params.store_password)
     why = ["nothing yet"]
 
@@ -42,11 +45,11 @@ def synchronize(run: Run, params: SyncParams) -> None:
 
     members, facts = run.wait_until(seen, why=lambda: f"this host's database to show the members: {why[0]}", timeout=120, every=0.05)
     local.remember(root_password=params.root_password, authority_key=params.authority_key)
-    run.log("connect succeed, dump password")
-    run.log("synchronize agent from oceanbase")
+    say("connect succeed, dump password")
+    say("synchronize agent from oceanbase")
     local.replace_members(members)
     local.remember(cluster_id=int(facts["cluster_id"]), cluster_name=str(facts.get("cluster_name", "")))
-    run.log("sync agent data")
+    say("sync agent data")
 
 
 class Synchronize(Step):

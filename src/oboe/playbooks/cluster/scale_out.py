@@ -99,7 +99,9 @@ class CreateTwin(_ScaleOutStep):
         if kept is None:
             release_strays(run, agent)
             return
-        if undo_child(run, child_from(kept), timeout=600):
+        undone = undo_child(run, child_from(kept), timeout=600)
+        run.log("try rollback coordinate dag successfully")
+        if undone:
             return
         lead_to_end(run, agent, "Destroy observer workdir", DestroyParams(_instance(run)), timeout=300)
         lead_to_end(run, agent, "Agent to single", ToSingleParams(str(run.here)), timeout=60)
@@ -196,10 +198,12 @@ class AddZone(_ScaleOutStep):
     """A zone row, INACTIVE: a name for a failure domain."""
 
     def run(self, run: Run) -> None:
+        run.log("AddZoneTask execute")
         run.use(ClusterLink).add_zone(run.params(ScaleOutParams).zone)
 
     def rollback(self, run: Run) -> None:
         """The zone's row is removed."""
+        run.log("AddZoneTask rollback")
         run.use(ClusterLink).remove_zone(run.params(ScaleOutParams).zone)
 
 
@@ -207,10 +211,12 @@ class StartZone(_ScaleOutStep):
     """The zone is ACTIVE."""
 
     def run(self, run: Run) -> None:
+        run.log("StartZoneTask execute")
         run.use(ClusterLink).set_zone(run.params(ScaleOutParams).zone, "ACTIVE")
 
     def rollback(self, run: Run) -> None:
         """The zone is INACTIVE."""
+        run.log("StartZoneTask rollback")
         run.use(ClusterLink).set_zone(run.params(ScaleOutParams).zone, "INACTIVE")
 
 
