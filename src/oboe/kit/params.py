@@ -8,14 +8,34 @@ import re
 import textwrap
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
+from msgspec.inspect import (
+    AnyType,
+    BoolType,
+    CustomType,
+    DataclassType,
+    DictType,
+    EnumType,
+    FloatType,
+    IntType,
+    ListType,
+    LiteralType,
+    NoneType,
+    SetType,
+    StrType,
+    StructType,
+    Type,
+    UnionType,
+    VarTupleType,
+)
+from msgspec.inspect import type_info as inspected
 
 from oboe.domain.errors import Refused
 from oboe.kit.secret import Secret
 
-__all__ = ["copy_params", "read_params", "schema_of", "sentences_of", "unit_of"]
+__all__ = ["copy_params", "example_of", "read_params", "schema_of", "sentences_of", "unit_of"]
 
 T = TypeVar("T")
 
@@ -24,6 +44,7 @@ _VALUE = re.compile(r"(Invalid \w+(?: \w+)?) '.*?'(?= - at|$)", re.DOTALL)
 """Where msgspec quotes what it was given."""
 _UNITS = {"seconds": "s", "minutes": "min", "hours": "h", "days": "d", "bytes": "bytes", "percent": "%"}
 _MEMBER = "$secret"
+_PLAINEST: dict[type[Type], Any] = {BoolType: False, DictType: {}, AnyType: "anything", NoneType: None}
 _TEMPLATE = "#/$defs/{name}"
 
 
@@ -113,6 +134,38 @@ def _secret_schema(kind: type[Any]) -> dict[str, Any]:
     if kind is Secret:
         return dict(_SECRET_SCHEMA)
     raise NotImplementedError
+
+
+def example_of(kind: type[T]) -> T:
+    """Params that could be: defaults where there are, else the plainest value of each type; a text is its member's name.
+
+    `Refused` ``playbook.example`` names a type that has none."""
+    return cast(T, _plainest(inspected(kind)))
+
+
+def _plainest(kind: Type, name: str = "text") -> Any:
+    """Of one type, as ``msgspec`` describes it."""
+    if isinstance(kind, StructType | DataclassType):
+        needed = {each.name: _plainest(each.type, each.name) for each in kind.fields if each.required}
+        return kind.cls(**needed)
+    if isinstance(kind, StrType):
+        return name
+    if isinstance(kind, UnionType):
+        return _plainest(kind.types[0], name)
+    if isinstance(kind, LiteralType):
+        return kind.values[0]
+    if isinstance(kind, EnumType):
+        return next(iter(kind.cls))
+    if isinstance(kind, ListType | VarTupleType | SetType):
+        return [_plainest(kind.item_type, name)]
+    if isinstance(kind, IntType | FloatType):
+        return kind.ge if kind.ge is not None else kind.gt + 1 if kind.gt is not None else kind.le or 1
+    if isinstance(kind, CustomType) and kind.cls is Secret:
+        return Secret("secret")
+    found = next((value for known, value in _PLAINEST.items() if isinstance(kind, known)), None)
+    if found is None:
+        raise Refused("playbook.example", f"there is no plain value of {kind}", hint="say example=Params(...) in @playbook")
+    return found
 
 
 def _written(value: Any) -> Any:

@@ -137,6 +137,8 @@ class Playbook:
     doc: str = ""
     started_by: str = ""
     """What starts it where its name alone does not: a command that looks at the cluster first, or the playbook that leads it."""
+    example: Any = None
+    """Params to show it with, where the plainest values of their types draw no plan (`oboe.kit.params.example_of`)."""
 
     def sketch(self, params: Any, *, members: Sequence[Address] = ()) -> Sketch:
         """Draw the plan for these params. Pure: reads nothing but ``params`` and who the members are."""
@@ -146,11 +148,11 @@ class Playbook:
 
 
 def playbook(
-    name: str, *, home: HomeKind, params: type[P], maintenance: Maintenance = _NONE, started_by: str = ""
+    name: str, *, home: HomeKind, params: type[P], maintenance: Maintenance = _NONE, started_by: str = "", example: P | None = None
 ) -> Callable[[Callable[[P, Sketch], None]], Playbook]:
     """Decorate the function that draws the plan; the module's attribute becomes the `Playbook`. Its docstring says what it does.
 
-    ``started_by``: see `Playbook.started_by`; without it, ``oboe playbook run NAME`` starts it."""
+    ``started_by`` and ``example``: see `Playbook`; without the first, ``oboe playbook run NAME`` starts it."""
 
     def register(draw: Callable[[P, Sketch], None]) -> Playbook:
         return Playbook(
@@ -161,6 +163,7 @@ def playbook(
             draw=draw,
             doc=inspect.cleandoc(draw.__doc__ or ""),
             started_by=started_by,
+            example=example,
         )
 
     return register

@@ -35,6 +35,7 @@ class _RemoveStep(Step):
     cancellable = False
     skippable = True
     timeout = 300
+    irreversible = "who was removed joins again"
 
 
 class ToSingle(_RemoveStep):
@@ -89,7 +90,14 @@ class ForgetFollower(_RemoveStep):
         run.log(f"remove follower agent {agent} success")
 
 
-@playbook("Remove follower agent", home=HomeKind.AGENT, params=RemoveFollowerParams, maintenance=_GLOBAL, started_by="oboe cluster remove")
+@playbook(
+    "Remove follower agent",
+    home=HomeKind.AGENT,
+    params=RemoveFollowerParams,
+    maintenance=_GLOBAL,
+    example=RemoveFollowerParams("10.0.0.2:2886"),
+    started_by="oboe cluster remove",
+)
 def remove_follower_agent(params: RemoveFollowerParams, sketch: Sketch) -> None:
     """Remove one FOLLOWER."""
     sketch.name = f"Remove follower agent {params.agent}"
@@ -104,7 +112,14 @@ class RemoveMaster(_RemoveStep):
         run.use(LocalAgent).leave()
 
 
-@playbook("Remove all agents", home=HomeKind.AGENT, params=RemoveAllParams, maintenance=_GLOBAL, started_by="oboe cluster remove")
+@playbook(
+    "Remove all agents",
+    home=HomeKind.AGENT,
+    params=RemoveAllParams,
+    maintenance=_GLOBAL,
+    example=RemoveAllParams(["10.0.0.2:2886", "10.0.0.3:2886"]),
+    started_by="oboe cluster remove",
+)
 def remove_all_agents(params: RemoveAllParams, sketch: Sketch) -> None:
     """Remove every FOLLOWER, then the MASTER."""
     if params.followers:

@@ -322,6 +322,7 @@ class ImportScript(_InitStep):
     params=InitParams,
     maintenance=Maintenance(MaintenanceKind.GLOBAL),
     started_by="oboe cluster init",
+    example=InitParams(["10.0.0.1:2886", "10.0.0.2:2886"]),
 )
 def initialize_cluster(params: InitParams, sketch: Sketch) -> None:
     """Bring up the cluster that was configured."""

@@ -57,7 +57,14 @@ class EndStart(gathering.End):
     """Let every agent go."""
 
 
-@playbook("Start OB", home=HomeKind.AGENT, params=GatheringParams, maintenance=Maintenance(), started_by="oboe cluster start")
+@playbook(
+    "Start OB",
+    home=HomeKind.AGENT,
+    params=GatheringParams,
+    maintenance=Maintenance(),
+    started_by="oboe cluster start",
+    example=GatheringParams(["10.0.0.1:2886", "10.0.0.2:2886"], ["10.0.0.2:2886"], ["zone2"], []),
+)
 def start_ob(params: GatheringParams, sketch: Sketch) -> None:
     """Start databases of the cluster."""
     everyone = [Address.parse(text) for text in params.agents]

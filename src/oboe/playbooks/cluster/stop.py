@@ -128,7 +128,14 @@ class EndStop(gathering.End):
     """Let every agent go."""
 
 
-@playbook("Stop OB", home=HomeKind.AGENT, params=StopParams, maintenance=Maintenance(), started_by="oboe cluster stop")
+@playbook(
+    "Stop OB",
+    home=HomeKind.AGENT,
+    params=StopParams,
+    maintenance=Maintenance(),
+    started_by="oboe cluster stop",
+    example=StopParams(["10.0.0.1:2886", "10.0.0.2:2886"], ["10.0.0.2:2886"], ["zone2"], []),
+)
 def stop_ob(params: StopParams, sketch: Sketch) -> None:
     """Stop databases of the cluster."""
     everyone = [Address.parse(text) for text in params.agents]
