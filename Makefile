@@ -8,9 +8,11 @@ SEED ?= 0
 EVERY ?= 1
 JOBS ?= 3
 STAMP := $(VENV)/.installed
+PEERS := .venv-peers
+PEERS_STAMP := $(PEERS)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bytecode demo demo-stop test check walks crash mutants bench docs lock clean
+.PHONY: help setup bytecode demo demo-stop test check walks crash mutants bench bench-peers docs lock clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -57,6 +59,14 @@ crash: bytecode ## Kill agents at every write and every message; EVERY=1
 bench: bytecode ## Measure, beside what one commit costs on this disk; writes .bench/latest.json
 	$(BIN)/python -m benchmarks
 
+bench-peers: bytecode $(PEERS_STAMP) ## The same chains on oboe, DBOS, huey, procrastinate and Prefect; writes .bench/peers.json
+	$(BIN)/python -m benchmarks.peers --environment $(PEERS)
+
+$(PEERS_STAMP): requirements/peers.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/peers.txt
+	@touch $@
+
 mutants: $(STAMP) ## Plant slips into the state machine and see that the walks notice
 	$(BIN)/python -m tests.walks --mutants
 
@@ -73,7 +83,8 @@ lock: $(STAMP) ## Write the lock files anew; UPGRADE=1 takes the newest versions
 	$(LOCK) pyproject.toml --group dev -o requirements/dev.txt
 	$(LOCK) requirements/seekdb.in -o requirements/seekdb.txt
 	$(LOCK) requirements/tools.in -o requirements/tools.txt
+	$(LOCK) requirements/peers.in -o requirements/peers.txt
 
 clean: ## Remove what make made; refuses while a demo is up
 	@if [ -e .demo ]; then echo 'There is a demo: run `make demo-stop` first.' >&2; exit 1; fi
-	rm -rf $(VENV) .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
+	rm -rf $(VENV) $(PEERS) .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist

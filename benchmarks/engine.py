@@ -43,6 +43,8 @@ _CALLERS = 16
 """Who create many dags together."""
 _HEAD_STARTS = 4
 """Tries to create many dags before the moment when they begin."""
+_HEAD_START_SECONDS = {HomeKind.AGENT: 0.004, HomeKind.CLUSTER: 0.02}
+"""For each dag, at first."""
 
 
 class Noop(Step):
@@ -232,7 +234,7 @@ def _wide(made: Bed, width: int) -> float:
 
 def _at_once(made: Bed, plan: Plan, count: int) -> float:
     """So many dags are created first, and begin at one moment; seconds from there to the last end."""
-    head_start = 2.0
+    head_start = 1.0 + count * _HEAD_START_SECONDS[made.kind]
     for _ in range(_HEAD_STARTS):
         moment = time.time_ns() + int(head_start * SECOND)
         crowd = [draft(plan, made.kind, not_before=moment) for _ in range(count)]
