@@ -92,6 +92,7 @@ class FakeControl:
     keys: FakeKeys = field(default_factory=FakeKeys)
     playbooks: FakePlaybooks = field(default_factory=FakePlaybooks)
     here: Address = HERE
+    home_path: str = "/data/a1"
     held: list[tuple[Dag, tuple[LogRecord, ...]]] = field(default_factory=list)
     makes: dict[str, Callable[..., Any]] = field(default_factory=dict)
     raises: dict[str, Exception] = field(default_factory=dict)
@@ -110,7 +111,7 @@ class FakeControl:
             pid=77,
             state=2,
             started_at=1_700_000_000_123_456_789,
-            home_path="/data/a1",
+            home_path=self.home_path,
             database_version="1.4.0.0",
             architecture="x86_64",
             address=self.here,

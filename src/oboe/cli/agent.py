@@ -118,7 +118,7 @@ def status(*, home: Path, as_json: bool) -> None:
     if running is None:
         _json({"running": False, "home": str(home)}) if as_json else click.echo(f"no agent runs in {home}")
         raise SystemExit(int(Exit.NOT_RUNNING))
-    seen = _look(running, Settings.from_home(home))
+    seen = _look(running, home, Settings.from_home(home))
     if as_json:
         _json({"running": True, "home": str(home), **seen})
     else:
@@ -126,10 +126,13 @@ def status(*, home: Path, as_json: bool) -> None:
     raise SystemExit(int(Exit.OK if seen["ready"].get("ready") else Exit.NOT_READY))
 
 
-def _look(running: RunningAgent, settings: Settings) -> dict[str, Any]:
+def _look(running: RunningAgent, home: Path, settings: Settings) -> dict[str, Any]:
     from oboe.cli.client import API, OWN, AgentClient
+    from oboe.cli.connection import socket_of
 
-    with AgentClient(running.address, settings=settings) as client:
+    socket = socket_of(home)
+
+    with AgentClient(running.address, settings=settings, socket=socket if socket.exists() else None) as client:
         seen = {"info": client.info(), "status": client.public(f"{API}/status").data}
         try:
             seen["ready"] = client.public(f"{OWN}/ready").data or {}

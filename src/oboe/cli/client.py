@@ -1,5 +1,7 @@
 """A client of OBShell's HTTP API v1 with authentication v2, for oboe's agents and for the vendor's.
 
+Who is root, or the agent's own user, on the agent's host needs no password: then the agent's unix socket is asked, without headers.
+
 One connection, kept open while the agent allows it. A request is never sent twice, except where the first copy was certainly not
 carried out: the agent could not read its header, or refused its password (`obshell-wire.md` §4.11, §6.4).
 """
@@ -8,15 +10,16 @@ from __future__ import annotations
 
 import http.client
 import json
-import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from oboe.cli.connection import is_here, open_connection, open_local, socket_of
 from oboe.cli.failure import AnswerError
 from oboe.config import Settings
-from oboe.domain.errors import Refused, Unreachable
+from oboe.domain.errors import OboeError, Refused, Unreachable
 from oboe.domain.values import Address
 from oboe.kit.secret import Secret
 
@@ -43,6 +46,9 @@ class Answer:
 class AgentClient:
     """Speaks to one agent. Not thread-safe.
 
+    ``socket`` is the agent's unix socket: nothing else is asked then. Without one and without a password, an agent of this host is asked
+    over the socket of the home that it names, if that lets us in and is the same agent.
+
     ``ask_password`` is called, once, when the agent refuses the password that is known; None means that there is nobody to ask.
     `candidate` is a password that becomes the right one while a request is under way: a cluster's, as it is being set.
     """
@@ -54,12 +60,15 @@ class AgentClient:
         settings: Settings,
         password: Secret | None = None,
         ask_password: Callable[[], Secret | None] | None = None,
+        socket: Path | None = None,
     ) -> None:
         self.address = address
+        self.socket = socket
         self.candidate: Secret | None = None
         self._settings = settings
         self._password = password
         self._ask_password = ask_password
+        self._looks_for_socket = password is None
         self._connection: http.client.HTTPConnection | None = None
         self._key: str | None = None
         self._info: dict[str, Any] | None = None
@@ -109,16 +118,41 @@ class AgentClient:
     # Authentication
 
     def _send(self, method: str, target: str, body: Mapping[str, Any] | None) -> Answer:
+        plain = json.dumps(body, ensure_ascii=False).encode() if body else b""
+        if self.is_local():
+            return self._answer(*self._exchange(method, target, {}, plain))
+
         from oboe.remote import secrecy  # cryptography costs 50 ms: only who sends something pays
 
         header, password = self._credentials()
         if self._key is None:
             self._key = str(self.public(f"{API}/secret").data["public_key"])
-        plain = json.dumps(body, ensure_ascii=False).encode() if body else b""
         sealed = secrecy.seal_request(
             self._key, password=password, uri=target, body=plain, valid_seconds=self._settings.client_header_seconds
         )
         return self._answer(*self._exchange(method, target, {header: sealed.header}, sealed.body))
+
+    def is_local(self) -> bool:
+        """Whether requests go over the agent's unix socket; looked for once, where no password is known."""
+        if self.socket is None and self._looks_for_socket:
+            self._looks_for_socket = False
+            self.socket = self._find_socket()
+        return self.socket is not None
+
+    def _find_socket(self) -> Path | None:
+        """Anybody may listen on a port of this host and name a home; what answers there must call itself by the address that was asked."""
+        if not is_here(self.address.ip):
+            return None
+        path = socket_of(Path(str(self.info().get("homePath", ""))))
+        try:
+            with AgentClient(self.address, settings=self._settings, socket=path) as there:
+                named = there.info()
+        except (OboeError, OSError):
+            return None
+        if (named.get("ip"), named.get("port")) != (self.address.ip, self.address.port):
+            return None
+        self.close()
+        return path
 
     def _credentials(self) -> tuple[str, Secret]:
         """A SINGLE agent has no root password: it is never told the cluster's, and its own only when it has set one."""
@@ -170,11 +204,8 @@ class AgentClient:
 
     def _once(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
         if self._connection is None:
-            connection = http.client.HTTPConnection(self.address.ip, self.address.port, timeout=self._settings.client_connect_seconds)
-            connection.connect()
-            connection.sock.settimeout(self._settings.client_answer_seconds)
-            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._connection = connection
+            local = self.socket
+            self._connection = open_local(local, self._settings) if local else open_connection(self.address, self._settings)
         self._connection.request(method, target, body=body or None, headers=dict(headers))
         response = self._connection.getresponse()
         limit = self._settings.client_answer_bytes_max

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from oboe.cli.client import API
+from oboe.cli.client import API, AgentClient
 from oboe.cli.failure import AnswerError
 from oboe.cli.follow import submitted
 from oboe.cli.session import Session, address_of, client_command, dry_run_option, print_json, read_secret, wait_option
@@ -157,6 +157,7 @@ def delete_zone(session: Session, zone: str, *, dry_run: bool, wait: bool) -> No
 def _scope_options(command: Any) -> Any:
     """What is meant: everything, zones, or single servers."""
     for option in (
+        click.option("--emergency", is_flag=True, help="Only this host's server, without the others; over its agent's unix socket."),
         click.option("--force-pass", "force_pass", multiple=True, metavar="DAG", help="Let go what this earlier start or stop holds."),
         click.option("--all", "everything", is_flag=True, help="Every server of the cluster."),
         click.option("--server", "servers", multiple=True, metavar="HOST:PORT", help="The server of this agent; may be repeated."),
@@ -178,12 +179,13 @@ def start(
     servers: Sequence[str],
     everything: bool,
     force_pass: Sequence[str],
+    emergency: bool,
     dry_run: bool,
     wait: bool,
 ) -> None:
     """Start databases of the cluster."""
-    body = _scope(zones, servers, everything, force_pass)
     with session.client() as client:
+        body = _scope(zones, servers, everything, force_pass, of=client if emergency else None)
         submitted(session, client, f"{API}/ob/start", body, dry_run=dry_run, wait=wait)
 
 
@@ -201,14 +203,16 @@ def stop(
     servers: Sequence[str],
     everything: bool,
     force_pass: Sequence[str],
+    emergency: bool,
     force: bool,
     terminate: bool,
     dry_run: bool,
     wait: bool,
 ) -> None:
     """Stop databases of the cluster; gracefully, where nothing else is said."""
-    body = _scope(zones, servers, everything, force_pass) | {"force": force, "terminate": terminate}
     with session.client() as client:
+        body = _scope(zones, servers, everything, force_pass, of=client if emergency else None)
+        body |= {"force": force or emergency, "terminate": terminate}
         submitted(session, client, f"{API}/ob/stop", body, dry_run=dry_run, wait=wait)
 
 
@@ -256,7 +260,17 @@ def _print_cluster(seen: dict[str, Any], statuses: dict[str, Any]) -> None:
     out.print(table)
 
 
-def _scope(zones: Sequence[str], servers: Sequence[str], everything: bool, force_pass: Sequence[str]) -> dict[str, Any]:
+def _scope(
+    zones: Sequence[str], servers: Sequence[str], everything: bool, force_pass: Sequence[str], *, of: AgentClient | None = None
+) -> dict[str, Any]:
+    """``of``: the agent whose own server it is, in an emergency."""
+    if of is not None:
+        if zones or servers or everything:
+            raise click.UsageError("--emergency means this host's own server")
+        if not of.is_local():
+            hint = "on the agent's host, as root or as the agent's user, with --home or without a password"
+            raise Refused("emergency.not_local", f"the unix socket of agent {of.address} cannot be reached", hint=hint)
+        servers = [str(of.address)]
     if [bool(zones), bool(servers), everything].count(True) != 1:
         raise click.UsageError("say what is meant: --all, --zone or --server")
     kind = "ZONE" if zones else "SERVER" if servers else "GLOBAL"

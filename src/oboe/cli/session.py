@@ -35,21 +35,30 @@ class Session:
     settings: Settings
     password: Secret | None
     as_json: bool
+    socket: Path | None = None
+    """Of the agent's home, where that was named."""
 
     def client(self, address: Address | None = None) -> AgentClient:
         from oboe.cli.client import AgentClient
 
         asking = _ask_password if sys.stdin.isatty() and self.password is None else None
-        return AgentClient(address or self.address, settings=self.settings, password=self.password, ask_password=asking)
+        socket = self.socket if address is None else None
+        return AgentClient(address or self.address, settings=self.settings, password=self.password, ask_password=asking, socket=socket)
 
 
 def client_command(command: F, *, password_option: str = "--password-file") -> F:
-    """Give a command ``--agent``, ``--password-file`` and ``--json``; it receives a `Session` first, and its failures end well.
+    """Give a command ``--agent``, ``--home``, ``--password-file`` and ``--json``; it receives a `Session` first, and its failures end well.
 
     ``password_option`` is another name for the root password's file, where a command has a password of its own."""
 
     @click.option(
         "--agent", metavar="HOST:PORT", envvar="OBOE_AGENT", default=None, help="The agent to ask (env OBOE_AGENT; 127.0.0.1:2886)."
+    )
+    @click.option(
+        "--home",
+        type=click.Path(path_type=Path, file_okay=False),
+        envvar="OBOE_HOME",
+        help="The agent of this directory, over its unix socket (env OBOE_HOME); --agent is stronger.",
     )
     @click.option(
         password_option,
@@ -59,11 +68,14 @@ def client_command(command: F, *, password_option: str = "--password-file") -> F
     )
     @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
     @functools.wraps(command)
-    def wrapped(*args: Any, agent: str | None, password_file: Path | None, as_json: bool, **kwargs: Any) -> Any:
+    def wrapped(*args: Any, agent: str | None, home: Path | None, password_file: Path | None, as_json: bool, **kwargs: Any) -> Any:
         try:
             settings = Settings.from_env()
-            address = address_of(agent or f"127.0.0.1:{settings.port}")
-            session = Session(address, settings, _password(password_file), as_json)
+            if home is not None and agent is None:
+                session = _at_home(home.resolve(), settings, password_file, as_json=as_json)
+            else:
+                address = address_of(agent or f"127.0.0.1:{settings.port}")
+                session = Session(address, settings, _password(password_file), as_json)
             return command(session, *args, **kwargs)
         except OboeError as error:
             end_with(error, as_json=as_json)
@@ -113,6 +125,21 @@ def read_secret(path: Path) -> Secret:
 
 def print_json(value: Any) -> None:
     click.echo(json.dumps(value, ensure_ascii=False))
+
+
+def _at_home(home: Path, settings: Settings, password_file: Path | None, *, as_json: bool) -> Session:
+    """The agent of a home, over its socket; where that is not there and a password is, over its port."""
+    from oboe.cli.connection import socket_of
+
+    try:
+        running = home / "run" / "agent.json"
+        kept = json.loads((running if running.exists() else home / "address.json").read_text(encoding="utf-8"))
+        address = Address(str(kept["ip"]), int(kept["port"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Refused("agent.unknown_home", f"{home} is no agent's home that you may read", hint="or name the agent: --agent") from error
+    password, path = _password(password_file), socket_of(home)
+    there = path.exists() or password is None
+    return Session(address, settings, password, as_json, path if there else None)
 
 
 def _password(path: Path | None) -> Secret | None:

@@ -30,7 +30,7 @@ _as_root = functools.partial(client_command, password_option="--root-password-fi
 
 @click.group()
 def user() -> None:
-    """Accounts for OCP's API and the dashboard; whoever knows the root password manages them."""
+    """Accounts for OCP's API and the dashboard; whoever knows the root password manages them, or is root on the agent's host."""
 
 
 @user.command()

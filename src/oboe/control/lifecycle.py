@@ -116,11 +116,11 @@ class Lifecycle:
         caller: Caller,
         dry_run: bool = False,
     ) -> Dag | Preview:
-        members = self._members()
+        members, store_answers = self._members()
         targets = targets_of(members, scope, target)
         if self._local.instance() is None:
             raise Refused("cluster.not_initialized", "this agent has no database yet", hint="POST /api/v1/ob/init, or scale it out")
-        if emergency and self._alone(targets):
+        if emergency and self._alone(targets, store_answers):
             return self._start("Start local observer", LocalObserverParams(), caller, dry_run)
         self._require_cluster_agent()
         zones = _zones_of(members, targets) if scope.upper() != "SERVER" else []
@@ -141,9 +141,9 @@ class Lifecycle:
     ) -> Dag | Preview:
         if force and terminate:
             raise Refused("stop.mode_conflict", "force and terminate exclude each other")
-        members = self._members()
+        members, store_answers = self._members()
         targets = targets_of(members, scope, target)
-        if emergency and force and self._alone(targets):
+        if emergency and force and self._alone(targets, store_answers):
             return self._start("Stop local observer", LocalObserverParams(), caller, dry_run)
         self._require_cluster_agent()
         plain, scope = not force and not terminate, scope.upper()
@@ -177,7 +177,7 @@ class Lifecycle:
     def check_zone_stop(self, zone: str) -> tuple[list[Member], list[Member]]:
         """All members, and those of the zone, which may stop."""
         self._require_cluster_agent()
-        members = self._members()
+        members, _ = self._members()
         targets = targets_of(members, "ZONE", [zone])
         if len(targets) == len(members):
             raise Refused("stop.all", f"zone {zone} is the whole cluster: stopping it needs force or terminate")
@@ -199,14 +199,14 @@ class Lifecycle:
             if isinstance(said, StatusView) and said.database_state == DatabaseState.ABSENT:
                 raise Refused("server.stopped_elsewhere", f"{agent} in another zone is stopped", hint="start it first, or use force")
 
-    def _members(self) -> list[Member]:
-        """As the cluster's tables have them, while those are away as this agent last heard."""
+    def _members(self) -> tuple[list[Member], bool]:
+        """As the cluster's tables have them, while those are away as this agent last heard; and whether the tables answered."""
         if self._local.identity() is Identity.CLUSTER_AGENT:
             try:
-                return self._link.members()
+                return self._link.members(), True
             except OboeError:
                 pass
-        return self._local.members()
+        return self._local.members(), False
 
     def _primary(self) -> Primary | None:
         try:
@@ -220,9 +220,9 @@ class Lifecycle:
             return DatabaseState.ABSENT
         return self._driver.observe(instance, password=self._local.secret("root_password"), timeout=_LOOK_SECONDS).state
 
-    def _alone(self, targets: Sequence[Member]) -> bool:
-        """Exactly this server, of an agent that is no working member."""
-        return [one.address for one in targets] == [self._local.address] and self._local.identity() is not Identity.CLUSTER_AGENT
+    def _alone(self, targets: Sequence[Member], store_answers: bool) -> bool:
+        """Exactly this server, and no cluster that could do it: this agent is no working member, or the cluster's store is away."""
+        return [one.address for one in targets] == [self._local.address] and not store_answers
 
     def _keys_of(self, refs: Sequence[Ref]) -> list[str]:
         return [self._reading.dag(ref, details=False).dag.key for ref in refs]

@@ -174,7 +174,7 @@ def _call(control: Control, door: Door, request: Request, values: Mapping[str, s
         path_values=values,
         query=parse_query(request.query),
         body=request.body,
-        caller=Caller(source="local socket" if request.local else request.source),
+        caller=Caller(source=request.source),
         local=request.local,
         received_at=request.received_at,
     )

@@ -54,16 +54,19 @@ class StopZone(msgspec.Struct):
 
 
 def start(call: Call) -> Any:
-    """Start servers of the cluster; works while the cluster's store is away."""
+    """Start servers of the cluster; works while the cluster's store is away.
+
+    Asked on the agent's unix socket, of exactly its own server, it is an emergency start where the cluster cannot help (§5.4)."""
     asked = call.bind(Start)
     scope, target, force_pass = asked.scope.type, asked.scope.target or [], _refs(asked.force_pass_dag)
     return call.started(
-        lambda dry: call.control.life.start(scope, target, force_pass=force_pass, caller=call.caller, dry_run=dry), null_on_error=True
+        lambda dry: call.control.life.start(scope, target, force_pass=force_pass, emergency=call.local, caller=call.caller, dry_run=dry),
+        null_on_error=True,
     )
 
 
 def stop(call: Call) -> Any:
-    """Stop servers of the cluster: gracefully, by force, or after a checkpoint."""
+    """Stop servers of the cluster: gracefully, by force, or after a checkpoint; in an emergency as `start`, by force only."""
     asked = call.bind(Stop)
     scope, target, force_pass = asked.scope.type, asked.scope.target or [], _refs(asked.force_pass_dag)
     return call.started(
@@ -73,6 +76,7 @@ def stop(call: Call) -> Any:
             force=bool(asked.force),
             terminate=bool(asked.terminate),
             force_pass=force_pass,
+            emergency=call.local,
             caller=call.caller,
             dry_run=dry,
         ),

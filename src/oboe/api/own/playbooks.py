@@ -8,7 +8,7 @@ import msgspec
 
 from oboe.api.obshell.codec import created, preview_object
 from oboe.api.obshell.route import Call, Route
-from oboe.api.own.callers import check_caller
+from oboe.api.own.callers import check_caller, who_asks
 from oboe.api.own.dags import read_time
 from oboe.api.shared.envelope import Contents
 from oboe.control.playbooks import PlaybookView
@@ -16,8 +16,6 @@ from oboe.control.port import Caller
 from oboe.control.views import Preview
 
 __all__ = ["ROUTES"]
-
-_WHO = "root"
 
 
 class Given(dict[str, Any]):
@@ -54,7 +52,7 @@ def _start(call: Call) -> Any:
     made = call.control.playbooks.start(
         call.path_values["name"],
         asked.params,
-        caller=Caller(_WHO, call.caller.source),
+        caller=Caller(who_asks(call), call.caller.source),
         not_before=read_time(asked.not_before) if asked.not_before else 0,
         dry_run=asked.dry_run or call.flag("dry_run", default=False),
     )

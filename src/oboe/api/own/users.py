@@ -11,14 +11,12 @@ from typing import Any
 import msgspec
 
 from oboe.api.obshell.route import Call, Route
-from oboe.api.own.callers import check_caller
+from oboe.api.own.callers import check_caller, who_asks
 from oboe.api.shared.envelope import NO_DATA, Contents
 from oboe.control.users import AccessKey, User
 from oboe.kit.secret import Secret
 
 __all__ = ["ROUTES"]
-
-_ROOT = "root"
 
 
 class NewUser(msgspec.Struct):
@@ -53,39 +51,39 @@ def _list(call: Call) -> Contents:
 def _add(call: Call) -> dict[str, Any]:
     check_caller(call)
     asked = call.bind(NewUser)
-    return _object(call.control.users.add(asked.name, asked.password, asked.grants, who=_ROOT))
+    return _object(call.control.users.add(asked.name, asked.password, asked.grants, who=who_asks(call)))
 
 
 def _grant(call: Call) -> dict[str, Any]:
     """These and no others."""
     check_caller(call)
-    return _object(call.control.users.grant(_name(call), call.bind(Grants).grants, who=_ROOT))
+    return _object(call.control.users.grant(_name(call), call.bind(Grants).grants, who=who_asks(call)))
 
 
 def _password(call: Call) -> dict[str, Any]:
     check_caller(call)
-    return _object(call.control.users.set_password(_name(call), call.bind(Password).password, who=_ROOT))
+    return _object(call.control.users.set_password(_name(call), call.bind(Password).password, who=who_asks(call)))
 
 
 def _disable(call: Call) -> dict[str, Any]:
     check_caller(call)
-    return _object(call.control.users.disable(_name(call), disabled=call.bind(Disabled).disabled, who=_ROOT))
+    return _object(call.control.users.disable(_name(call), disabled=call.bind(Disabled).disabled, who=who_asks(call)))
 
 
 def _key(call: Call) -> dict[str, Any]:
     check_caller(call)
     asked = call.bind(Key)
-    return _object(call.control.users.add_key(_name(call), AccessKey(asked.id, asked.secret), who=_ROOT))
+    return _object(call.control.users.add_key(_name(call), AccessKey(asked.id, asked.secret), who=who_asks(call)))
 
 
 def _drop_key(call: Call) -> dict[str, Any]:
     check_caller(call)
-    return _object(call.control.users.drop_key(_name(call), call.path_values["key"], who=_ROOT))
+    return _object(call.control.users.drop_key(_name(call), call.path_values["key"], who=who_asks(call)))
 
 
 def _remove(call: Call) -> Any:
     check_caller(call)
-    call.control.users.remove(_name(call), who=_ROOT)
+    call.control.users.remove(_name(call), who=who_asks(call))
     return NO_DATA
 
 

@@ -25,7 +25,7 @@ class Request:
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     source: str
-    """The client's IP address; empty when unknown."""
+    """The client's IP address, or ``uid N`` of a local caller; empty when unknown."""
     received_at: float
     """Unix seconds."""
     started: float
