@@ -74,6 +74,45 @@ class Settings:
         2.0, "s", "How far a host's clock may be from this one's before an agent is installed.", low=0.0, high=86400
     )
 
+    # The engine
+    engine_workers_max: int = _setting(256, "steps", "Steps that run at once on this agent.", low=1, high=10_000)
+    engine_worker_idle_seconds: float = _setting(10.0, "s", "How long a worker without work stays.", low=0, high=3600)
+    engine_output_chars_max: int = _setting(
+        256 << 10, "characters", "The end of each output of a command that reaches its step.", low=1024, high=64 << 20
+    )
+    engine_lines_max: int = _setting(20_000, "lines", "Log lines kept of one attempt; further ones are counted.", low=100, high=10_000_000)
+    engine_line_chars_max: int = _setting(16 << 10, "characters", "The longest log line; what is beyond is cut.", low=256, high=1 << 20)
+    engine_result_bytes_max: int = _setting(1 << 20, "bytes", "What a step may return, as JSON.", low=1024, high=64 << 20)
+    engine_flush_seconds: float = _setting(0.2, "s", "How long a log line of a running step waits for company.", low=0.01, high=60)
+    engine_stubborn_seconds: float = _setting(
+        8.0, "s", "How long a step may ignore an interrupt before its processes are killed.", low=0.1, high=600
+    )
+    engine_queue_max: int = _setting(100_000, "messages", "Requests and reports that wait for a scheduler; more are sent away.", low=100)
+    engine_batch_max: int = _setting(1024, "messages", "What a scheduler takes into one turn.", low=1, high=100_000)
+    engine_stale_tries_max: int = _setting(5, "times", "How often a lost race is run again at once, before it backs off.", low=1, high=100)
+    engine_backoff_seconds_min: float = _setting(0.05, "s", "The first pause after a failure of a store or a peer.", low=0.001, high=60)
+    engine_backoff_seconds_max: float = _setting(5.0, "s", "The longest pause after failures in a row.", low=0.01, high=600)
+    engine_safety_net_seconds: float = _setting(
+        60.0, "s", "How often what is not settled is read again, in case something was missed.", low=1, high=86_400
+    )
+    engine_lanes_max: int = _setting(64, "agents", "Agents that are spoken to at once.", low=1, high=10_000)
+    engine_lane_idle_seconds: float = _setting(5.0, "s", "How long the thread for an agent stays without a message.", low=0, high=3600)
+    engine_lease_seconds: float = _setting(
+        8.0, "s", "How long the maintainer's lease lasts; the longest wait for another one after it died.", low=1, high=600
+    )
+    engine_lease_renew_seconds: float = _setting(3.0, "s", "How often the maintainer renews its lease; well below it.", low=0.1, high=300)
+    engine_lease_look_seconds: float = _setting(4.5, "s", "How often the others look whether the lease is free.", low=0.1, high=600)
+    engine_keep_seconds: float = _setting(30 * 86_400.0, "s", "How long a finished dag stays in the history.", low=60)
+    engine_keep_dags_max: int = _setting(1_000_000, "dags", "How many finished dags stay in the history.", low=100)
+    engine_inbox_keep_seconds: float = _setting(86_400.0, "s", "How long the attempts of a settled dag are remembered.", low=3600)
+    engine_remind_seconds: float = _setting(
+        3600.0, "s", "How long an agent waits to hear that a dag settled, before it tells again what it did.", low=10
+    )
+    engine_sweep_seconds: float = _setting(3600.0, "s", "How often the history is swept.", low=1)
+    engine_recall_seconds: float = _setting(
+        60.0, "s", "How long dags wait for agents to say what they did before the cluster's store went back.", low=1, high=3600
+    )
+
     # The command line as a client
     client_ca_file: str = _setting(
         "", "path", "The authority that an agent's certificate must be of; with it, the command line speaks TLS to agents."

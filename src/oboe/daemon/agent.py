@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from oboe.config import Settings
-from oboe.daemon.parts import Faces, Membership, Stores, Uses, Whereabouts, Wires, Work
+from oboe.daemon.parts import Faces, Membership, Stores, Uses, Whereabouts, Wires, Work, limits_of
 from oboe.daemon.public import PublicPort
 from oboe.database.port import Driver
 from oboe.domain.errors import OboeError, Refused
@@ -47,7 +47,7 @@ class Agent:
         stores = Stores(home)
         membership = Membership(stores, Whereabouts(home, address, rpc_port), driver, settings, self._announce)
         wires = Wires(membership)
-        work = Work(stores, membership, wires, playbook_directories, limits or Limits())
+        work = Work(stores, membership, wires, playbook_directories, limits or limits_of(settings))
         uses = Uses(stores, membership, wires, work)
         faces = Faces(stores, membership, wires, uses, settings)
         self.port = PublicPort(faces.api, membership.local, settings)

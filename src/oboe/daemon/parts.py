@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, TypeVar
@@ -75,12 +75,24 @@ from oboe.store.audit import Audit
 from oboe.store.sealing import Sealer, open_params, seal_params
 from oboe.store.sqlite import DagCopies, Facts, Sqlite, SqliteHome, SqliteInbox
 
-__all__ = ["Faces", "Membership", "Stores", "Uses", "Whereabouts", "Wires", "Work"]
+__all__ = ["Faces", "Membership", "Stores", "Uses", "Whereabouts", "Wires", "Work", "limits_of"]
 
 T = TypeVar("T")
 
 _HANDSHAKES = ("/rpc/v1/join", "/rpc/v1/leave", "/rpc/v1/enlist")
 """What agents without a certificate may ask on the public port (`oboe.remote.handshake`)."""
+
+
+def limits_of(settings: Settings) -> Limits:
+    """`Refused` ``config.out_of_bounds`` for bounds that contradict each other."""
+    limits = Limits(**{each.name: getattr(settings, f"engine_{each.name}") for each in fields(Limits)})
+    if limits.lease_renew_seconds > limits.lease_seconds / 2:
+        hint = f"at most half of engine_lease_seconds = {limits.lease_seconds:g}: one renewal may be lost"
+        raise Refused("config.out_of_bounds", f"engine_lease_renew_seconds = {limits.lease_renew_seconds:g}", hint=hint)
+    if limits.backoff_seconds_min > limits.backoff_seconds_max:
+        hint = f"at most engine_backoff_seconds_max = {limits.backoff_seconds_max:g}"
+        raise Refused("config.out_of_bounds", f"engine_backoff_seconds_min = {limits.backoff_seconds_min:g}", hint=hint)
+    return limits
 
 
 class Stores:

@@ -1,4 +1,7 @@
-"""The engine's limits: every bound on what it queues, waits for, retries and keeps. The daemon fills them from the settings."""
+"""The engine's limits: every bound on what it queues, waits for, retries and keeps.
+
+The daemon fills them from the settings: each field is the one of that name after ``engine_``.
+"""
 
 from __future__ import annotations
 
