@@ -17,7 +17,7 @@ __all__ = ["PATH", "gone", "render"]
 
 ROOT = Path(__file__).parent.parent
 PATH = ROOT / "docs" / "ocp-conformance.md"
-NUMBERS = tuple(range(1, 23))
+NUMBERS = tuple(range(1, 24))
 
 _HEAD = """# Conformance to OCP's task API
 
@@ -43,7 +43,7 @@ def render(lines: Sequence[Line] = LINES) -> str:
 def gone(lines: Sequence[Line] = LINES) -> Iterator[str]:
     """What is wrong with the list itself."""
     if tuple(line.number for line in lines) != NUMBERS:
-        yield "the lines are not 1 to 22"
+        yield "the lines are not 1 to 23"
     for line in lines:
         for clause in line.clauses:
             if not clause.tests and not clause.missing:

@@ -102,6 +102,7 @@ class FakeControl:
     """Members that do not answer."""
     changed: list[str] = field(default_factory=list)
     """What changed something, or was allowed to."""
+    repeating: Any = None
     master: Callable[[ForwardedRequest], ForwardedAnswer] | None = None
 
     # This agent

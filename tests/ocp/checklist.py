@@ -304,4 +304,16 @@ LINES = (
         ),
     ),
     Line(22, "The dashboard", (absent("each element of §6", "there is no dashboard yet"),)),
+    Line(
+        23,
+        "Recommended beyond the checklist",
+        (
+            held("`Idempotency-Key`", "ocp/test_once.py", "store/test_request_keys.py"),
+            held("`If-Match`, `expectedVersion`", f"{OPERATING}::test_a_change_of_the_version_that_was_seen_is_carried_out"),
+            held("membership check of sub-task paths", f"{WIRE}::test_a_sub_task_of_another_task_is_not_found"),
+            held("unknown filter words", f"{WIRE}::test_unknown_words_are_refused_with_those_that_there_are"),
+            held("counts per status", f"{WIRE}::test_counts_per_status"),
+            held("an audit record with before and after", f"{OPERATING}::test_every_operator_is_written_down_with_before_and_after"),
+        ),
+    ),
 )

@@ -95,8 +95,8 @@ class Client:
 class Site:
     """``manager`` and ``viewer`` may operate and see every task. No dag that a test puts here is begun: no engine is told of it."""
 
-    def __init__(self, root: Path) -> None:
-        port, rpc_port = free_ports(2)
+    def __init__(self, root: Path, ports: tuple[int, int] | None = None) -> None:
+        self.ports = port, rpc_port = ports or free_ports(2)
         self.root = root
         self.address = Address("127.0.0.1", port)
         self.home = Home(HomeKind.AGENT, self.address)
@@ -113,7 +113,8 @@ class Site:
         self.users = self.agent.control.users
         with mock.patch("oboe.control.users._TIME_COST", 1), mock.patch("oboe.control.users._MEMORY_KIB", 64):
             for name, grants in (("manager", ["TASK_MANAGER"]), ("viewer", ["TASK_VIEWER"]), ("nobody", [])):
-                self.users.add(name, Secret(PASSWORD), grants, who="test")
+                if self.users.find(name) is None:
+                    self.users.add(name, Secret(PASSWORD), grants, who="test")
         self.manager, self.viewer, self.nobody = (self.client(name) for name in ("manager", "viewer", "nobody"))
 
     def client(self, name: str = "", password: str = PASSWORD) -> Client:

@@ -20,7 +20,19 @@ from tests.store.mariadb_server import missing as mariadb_missing
 from tests.store.seekdb_server import SeekdbServer
 from tests.store.seekdb_server import missing as seekdb_missing
 
-_TABLES = ("dag", "dag_state", "sub_task", "sub_task_log", "maintenance_lock", "audit", "member", "zone", "server", "cluster_fact")
+_TABLES = (
+    "dag",
+    "dag_state",
+    "sub_task",
+    "sub_task_log",
+    "maintenance_lock",
+    "audit",
+    "member",
+    "zone",
+    "server",
+    "cluster_fact",
+    "request_key",
+)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from oboe.control.changing import Change
 from oboe.control.gathering import Gathered
 from oboe.control.hosts import Hosts
 from oboe.control.listing import Found, Search
+from oboe.control.repeating import Repeating
 from oboe.control.users import Users
 from oboe.control.views import AgentView, ClusterView, DagView, Landmarks, Member, Preview, Ref, StatusView, WaitView
 from oboe.domain.model import Dag
@@ -125,6 +126,8 @@ class Control(Protocol):
     keys: Keys
     users: Users
     """The accounts of the faces that have users."""
+    repeating: Repeating
+    """Requests that are carried out once."""
     playbooks: Playbooks
     """Every registered playbook by its name."""
     life: Life

@@ -16,6 +16,7 @@ from oboe.control.operations import Operations
 from oboe.control.playbooks import Playbooks
 from oboe.control.port import Caller, ForwardedAnswer, ForwardedRequest, Keys, Life
 from oboe.control.reading import GATHER_SECONDS, Reading
+from oboe.control.repeating import Repeating
 from oboe.control.users import Users
 from oboe.control.views import AgentView, ClusterView, DagView, Landmarks, Preview, Ref, ServerView, StatusView, WaitView
 from oboe.control.waits import Waits
@@ -62,6 +63,7 @@ class Oboe:
         waits: Waits,
         listing: Listing,
         users: Users,
+        repeating: Repeating,
         life: Life,
         hosts: Hosts,
         troubles: Callable[[], Sequence[str]],
@@ -79,6 +81,7 @@ class Oboe:
         self._waits = waits
         self._listing = listing
         self.users = users
+        self.repeating = repeating
         self.life = life
         self.hosts = hosts
         self._troubles = troubles

@@ -38,6 +38,7 @@ from oboe.control.operating import Operating
 from oboe.control.operations import Operations
 from oboe.control.playbooks import Playbooks
 from oboe.control.reading import Reading
+from oboe.control.repeating import Repeating
 from oboe.control.service import Oboe
 from oboe.control.starting import Starter
 from oboe.control.users import Users
@@ -72,6 +73,7 @@ from oboe.remote.secrecy import new_key_pair
 from oboe.remote.server import RpcServer
 from oboe.remote.verbs import Verbs
 from oboe.store.audit import Audit
+from oboe.store.request_keys import RequestKeys
 from oboe.store.sealing import Sealer, open_params, seal_params
 from oboe.store.sqlite import DagCopies, Facts, Sqlite, SqliteHome, SqliteInbox
 
@@ -237,6 +239,7 @@ class Uses:
             waits=self.waits,
             listing=self.listing,
             users=Users(local, link, stores.audit.append),
+            repeating=Repeating(local, RequestKeys(stores.database), link, clock=time.time_ns),
             life=Lifecycle(local, driver, link, self.starter, self.reading, peers),
             hosts=Hosts(membership.inventory, membership.reach),
             troubles=self._troubles,

@@ -21,6 +21,7 @@ from oboe.domain.values import Address, Identity
 from oboe.kit.secret import Secret
 from oboe.membership.local import SHARED_FACTS, LocalAgent
 from oboe.membership.member import Member, member_from_row, member_row, numbered
+from oboe.store.request_keys import RequestKeys
 
 if TYPE_CHECKING:
     from pymysql.connections import Connection
@@ -189,6 +190,10 @@ class ClusterLink:
         from oboe.store.mysql import MysqlHome
 
         return MysqlHome(self._database())
+
+    def request_keys(self) -> RequestKeys:
+        """Those that every agent of the cluster knows."""
+        return RequestKeys(self._database())
 
     def lease(self) -> Lease:
         from oboe.store.mysql import Lease

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 from urllib.parse import unquote
@@ -24,6 +24,7 @@ from oboe.api.obshell.ids import is_obproxy
 from oboe.api.obshell.route import NO_CONTENT, Call, Route, Routes, parse_query
 from oboe.api.shared.envelope import NO_DATA, new_trace_id, wrap
 from oboe.api.shared.exchange import JSON, Answer, Request
+from oboe.api.shared.repeats import once
 from oboe.control.port import Caller, Control, ForwardedAnswer, ForwardedRequest
 from oboe.domain.errors import OboeError, Refused, Unreachable
 from oboe.remote import secrecy
@@ -38,6 +39,8 @@ ROUTES = (*agents.ROUTES, *cluster.ROUTES, *life.ROUTES, *tasks.ROUTES)
 
 TRACE_HEADER = "x-obshell-trace-id"
 TRACE_LENGTH_MAX = 128
+_WHO = "root"
+"""Whoever may ask here is one, to requests by key."""
 
 _GUESSES = frozenset({"auth.root_password", "auth.agent_password", "secrecy.undecipherable", "auth.session_unknown", "sso.unknown"})
 _JSON_UTF8 = "application/json; charset=utf-8"
@@ -49,6 +52,7 @@ class Obshell:
     """The API over the use cases. Thread-safe. Other routes, below another prefix, may be served the same way, behind the same door."""
 
     def __init__(self, control: Control, *, prefix: str = PREFIX, routes: Sequence[Route] = ROUTES, door: Door | None = None) -> None:
+        """Routes that are `Route.once` look at the request's key, in case it was carried out before."""
         self._control = control
         self.door = self._door = door or Door(control.keys)
         self.routes = Routes(prefix, routes)
@@ -64,11 +68,14 @@ class Obshell:
             if not route.public:
                 admitted = self._door.admit(request, _rule(route, values))
                 if admitted.forward is not None:
-                    return self._forward(request, admitted)
+                    return self._once(request, route, _opened(admitted, request.body), lambda: self._forward(request, admitted))
                 _take(call, admitted, request.body)
+            return self._once(request, route, call.body, lambda: _handled(request, call, route))
         except OboeError as error:
             return _refused(request, call, error, guessing=error.code in _GUESSES)
-        return _handled(request, call, route)
+
+    def _once(self, request: Request, route: Route, body: bytes, carry_out: Callable[[], Answer]) -> Answer:
+        return once(self._control.repeating, _WHO, request, body, carry_out) if route.once else carry_out()
 
     def answer_forwarded(self, forwarded: ForwardedRequest, *, received_at: float, started: float) -> ForwardedAnswer:
         """As the MASTER: a request that a FOLLOWER has opened and passed on; its password is verified here."""
@@ -183,8 +190,12 @@ def _call(control: Control, door: Door, request: Request, values: Mapping[str, s
 def _take(call: Call, admitted: Admitted, body: bytes) -> None:
     """What the opened header gives to the handler, the body first."""
     header = admitted.header
-    call.body = body if admitted.plain else secrecy.open_body(header.keys, body) if body else b""
+    call.body = _opened(admitted, body)
     call.keys, call.session_id, call.sso_token = header.keys, header.session_id, header.sso_token
+
+
+def _opened(admitted: Admitted, body: bytes) -> bytes:
+    return body if admitted.plain else secrecy.open_body(admitted.header.keys, body) if body else b""
 
 
 def _answered(request: Request, call: Call, data: Any) -> Answer:

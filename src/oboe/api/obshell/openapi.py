@@ -25,9 +25,12 @@ _STATUSES = {
     400: "The request, or what it asks for, is refused.",
     401: "The caller is not known.",
     404: "There is no such thing.",
+    409: "The request with this key is under way, or what came of it is not known.",
+    422: "The key was used for another request.",
     500: "It cannot be done now.",
     503: "Too many requests are under way.",
 }
+_OF_KEYS = (409, 422)
 _PUBLIC_STATUSES = (400, 404, 500, 503)
 _NO_CONTROL = r"^[^\u0000-\u001f\u007f]*$"
 _QUERY: dict[str, dict[str, Any]] = {
@@ -36,6 +39,7 @@ _QUERY: dict[str, dict[str, Any]] = {
     "ob_query_timeout": {"type": "integer", "minimum": 1, "maximum": 2**53},
     "name": {"type": "string"},
 }
+_KEY = {"name": "Idempotency-Key", "in": "header", "required": False, "schema": {"type": "string"}}
 _FLAG = {"type": "string", "enum": [*TRUE, *FALSE]}
 _HEADERS = {
     "X-Oboe-Stale": "How many seconds old the answer may be: the cluster's home cannot be reached.",
@@ -69,7 +73,9 @@ def _operation(prefix: str, route: Route, known: dict[str, Any]) -> dict[str, An
     operation: dict[str, Any] = {
         "operationId": re.sub(r"[^a-z_]+", "_", f"{route.handler.__name__}_{route.method.lower()}_{prefix}{route.path}"),
         "summary": (route.handler.__doc__ or "").strip().split("\n")[0],
-        "parameters": [_path_value(route, name) for name in re.findall(r":(\w+)", route.path)] + [_query(name) for name in route.query],
+        "parameters": [_path_value(route, name) for name in re.findall(r":(\w+)", route.path)]
+        + [_query(name) for name in route.query]
+        + ([_KEY] if route.once else []),
         "responses": _responses(route, known),
     }
     if not route.public:
@@ -88,7 +94,7 @@ def _responses(route: Route, known: dict[str, Any]) -> dict[str, Any]:
     responses: dict[str, Any] = {"200": done}
     if route.method in ("POST", "PUT", "PATCH", "DELETE") and "dry_run" in route.query:
         responses["204"] = {"description": "There is nothing to do."}
-    for status in _PUBLIC_STATUSES if route.public else _STATUSES:
+    for status in (each for each in (_PUBLIC_STATUSES if route.public else _STATUSES) if route.once or each not in _OF_KEYS):
         responses[str(status)] = {"$ref": f"#/components/responses/Error{status}"}
     return responses
 

@@ -153,6 +153,8 @@ class Route:
     """Type of ``data``, for the interface's description; None: none."""
     lookup: Mapping[str, str] = field(default_factory=dict)
     query: tuple[str, ...] = ()
+    once: bool = False
+    """With an ``Idempotency-Key`` it is carried out once."""
 
 
 class Routes:

@@ -19,10 +19,10 @@ from oboe.api.ocp import login, tasks
 from oboe.api.ocp.auth import user_of
 from oboe.api.ocp.envelope import new_trace_id, wrap
 from oboe.api.ocp.errors import failure_of
-from oboe.api.ocp.repeats import Repeats
 from oboe.api.ocp.route import NOTHING, Call, Route, Routes
 from oboe.api.ocp.sessions import Sessions
 from oboe.api.shared.exchange import Answer, Request
+from oboe.api.shared.repeats import once
 from oboe.control.port import Control
 from oboe.control.users import User
 from oboe.domain.errors import OboeError, Refused
@@ -47,7 +47,6 @@ class Ocp:
     def __init__(self, control: Control) -> None:
         self._control = control
         self.sessions = Sessions()
-        self._repeats = Repeats()
         self._followers = BoundedSemaphore(FOLLOWERS_MAX)
         self.routes = Routes(PREFIX, ROUTES)
 
@@ -98,7 +97,7 @@ class Ocp:
 
         if not call.route.changes:
             return carry_out()
-        return self._repeats.answer(call.user.name, call.request, carry_out)
+        return once(self._control.repeating, call.user.name, call.request, call.request.body, carry_out)
 
     def _answered(self, call: Call, data: Any) -> Answer:
         if isinstance(data, Answer):

@@ -28,6 +28,7 @@ TABLE: Mapping[str, tuple[int, int]] = {
     "request.busy": (429, NOT_READY),
     "request.key_reused": (422, ILLEGAL),
     "request.key_busy": (409, ILLEGAL),
+    "request.key_unfinished": (409, ILLEGAL),
     "task.not_found": (404, NO_TASK),
     "agent.unknown": (404, NO_TASK),
     "cluster.none": (404, NO_TASK),

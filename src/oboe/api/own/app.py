@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from oboe.api.obshell.app import Obshell
@@ -20,13 +21,14 @@ def _ready(call: Call) -> Any:
     return dict(call.control.ready())
 
 
-ROUTES = (
+_ROUTES = (
     Route(method="GET", path="/ready", handler=_ready, public=True),
     *dags.ROUTES,
     *playbooks.ROUTES,
     *users.ROUTES,
     *hosts.ROUTES,
 )
+ROUTES = tuple(replace(route, once=route.method == "POST") for route in _ROUTES)
 
 
 def own_api(control: Control, door: Door) -> Obshell:
