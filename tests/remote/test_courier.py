@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -107,6 +108,15 @@ def test_a_report_that_is_refused_is_not_taken_elsewhere(agents: list[tuple[Agen
     with pytest.raises(Refused):
         _courier(one, three.address).report(CLUSTER, two.address, sample(Report))
     assert other.heard == []
+
+
+def test_params_of_an_agents_own_dag_are_wrapped_on_the_way(agents: list[tuple[Agent, Engine]]) -> None:
+    (one, _), (two, engine), _ = agents
+    courier = RpcCourier(one.peers, lambda: None, wrap=lambda params: {"wrapped": dict(params)}, timeout=2.0)
+    order = sample(Order)
+    courier.order(two.address, replace(order, home=Home(HomeKind.AGENT, one.address)))
+    courier.order(two.address, replace(order, home=CLUSTER))
+    assert [each.params for each in engine.heard] == [{"wrapped": order.params}, order.params]
 
 
 def test_a_report_for_an_agents_home_goes_to_that_agent_alone(agents: list[tuple[Agent, Engine]]) -> None:

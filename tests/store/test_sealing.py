@@ -11,7 +11,7 @@ import pytest
 from oboe.domain.errors import Refused
 from oboe.kit.secret import Secret
 from oboe.store.encoding import encode
-from oboe.store.sealing import Sealer, open_params, seal_params
+from oboe.store.sealing import Sealer, open_params, resealed, seal_params
 
 KEY = bytes(range(32))
 
@@ -99,6 +99,22 @@ def test_params_are_sealed_wherever_a_secret_is_and_opened_by_their_type() -> No
     assert open_params(Params, msgspec.json.decode(text), sealer) == params
     with_proxy = Params("z", Secret(""), [], Secret("p"))
     assert open_params(Params, seal_params(with_proxy, sealer), sealer) == with_proxy
+
+
+def test_a_secret_goes_from_one_key_to_another() -> None:
+    mine, theirs = Sealer(KEY), Sealer(bytes(32))
+    params = seal_params(Params("z", Secret("hush"), [Endpoint("h", Secret("a"))], None), mine)
+    moved = resealed(params, lambda: mine, lambda: theirs)
+    assert open_params(Params, moved, theirs) == open_params(Params, params, mine)
+    with pytest.raises(Refused, match="sealed under another key"):
+        open_params(Params, moved, mine)
+
+
+def test_no_key_is_asked_for_where_nothing_is_sealed() -> None:
+    def none() -> Sealer:
+        raise AssertionError
+
+    assert resealed({"zone": "z", "list": [1, {"a": None}]}, none, none) == {"zone": "z", "list": [1, {"a": None}]}
 
 
 def test_params_that_do_not_fit_are_refused() -> None:

@@ -89,7 +89,10 @@ def start(
     options += ["--rpc-port", str(rpc_port)] if rpc_port else []
     for folder in playbooks:
         options += ["--playbooks", str(folder.resolve())]
-    _say(start_agent(home, options, address, settings), home, as_json=as_json, word="started")
+    started = start_agent(home, options, address, settings)
+    _say(started, home, as_json=as_json, word="started")
+    if playbooks and not as_json:
+        _say_unloaded(_look(started, home, settings)["ready"])
 
 
 @agent.command()
@@ -157,6 +160,7 @@ def _print(running: RunningAgent, seen: dict[str, Any]) -> None:
     click.echo("  ready     " + ("yes" if seen["ready"].get("ready") else "no"))
     for reason in waits:
         click.echo(f"  waits for {reason}")
+    _say_unloaded(seen["ready"])
 
 
 def _say(running: RunningAgent, home: Path, *, as_json: bool, word: str) -> None:
@@ -165,6 +169,11 @@ def _say(running: RunningAgent, home: Path, *, as_json: bool, word: str) -> None
         _json(told | {"ip": running.address.ip, "port": running.address.port})
     else:
         click.echo(f"agent {running.address} {word} (pid {running.pid}, home {home})")
+
+
+def _say_unloaded(ready: dict[str, Any]) -> None:
+    for reason in ready.get("playbooks") or []:
+        click.echo(f"  ! not loaded: {reason}", err=True)
 
 
 def _json(value: Any) -> None:

@@ -62,11 +62,26 @@ def show(session: Session, name: str) -> None:
     click.echo(f"{book['name']}  ({book['source']}; kept by the {book['home'].lower()}; started by {starts})\n{book['doc']}\n\nparams")
     needed = book["params"].get("required") or []
     for param, schema in _params(book).items():
-        told = "needed" if param in needed else f"default {json.dumps(schema.get('default'), ensure_ascii=False)}"
-        click.echo(f"  {param:<20} {_type(schema):<16} {told}")
+        default = json.dumps(schema.get("default"), ensure_ascii=False)
+        told = "needed" if param in needed else f"default {default}" if default != "null" else ""
+        click.echo(f"  {param:<20} {_type(schema):<16} {told:<24} {schema.get('description', '')}".rstrip())
     if book["plan"] is not None:
         click.echo("")
         show_preview(session, book["plan"])
+
+
+@playbook.command()
+@click.argument("places", metavar="DIR_OR_FILE...", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+def check(places: Sequence[Path], *, as_json: bool) -> None:
+    """Load playbooks as an agent would, without one, and say what is wrong with them. Exit code 1: something is.
+
+    Runs the files: what they do while they are imported, they do."""
+    from oboe.cli.checking import checked, print_checked
+
+    found = checked(places)
+    print_json({"playbooks": [each.plain() for each in found]}) if as_json else print_checked(found)
+    raise SystemExit(int(any(each.faults for each in found)))
 
 
 @playbook.command()

@@ -74,7 +74,7 @@ from oboe.remote.server import RpcServer
 from oboe.remote.verbs import Verbs
 from oboe.store.audit import Audit
 from oboe.store.request_keys import RequestKeys
-from oboe.store.sealing import Sealer, open_params, seal_params
+from oboe.store.sealing import Sealer, open_params, resealed, seal_params
 from oboe.store.sqlite import DagCopies, Facts, Sqlite, SqliteHome, SqliteInbox
 
 __all__ = ["Faces", "Membership", "Stores", "Uses", "Whereabouts", "Wires", "Work", "limits_of"]
@@ -146,6 +146,14 @@ class Membership:
     def open_params(self, home: HomeKind, kind: type[T], params: Mapping[str, Any]) -> T:
         return open_params(kind, params, self._sealer_of(home))
 
+    def wrap_params(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Of a dag of this agent's home, for another member: sealed with the cluster's key."""
+        return dict(resealed(dict(params), lambda: self._sealer, lambda: self._sealer_of(HomeKind.CLUSTER)))
+
+    def unwrap_params(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Of a dag of another member's home, for this agent's inbox: sealed with its own key."""
+        return dict(resealed(dict(params), lambda: self._sealer_of(HomeKind.CLUSTER), lambda: self._sealer))
+
     def _sealer_of(self, home: HomeKind) -> Sealer:
         """Secrets are sealed by the home that keeps them."""
         if home is HomeKind.AGENT:
@@ -196,9 +204,9 @@ class Work:
             limits=limits,
             clock=time.time_ns,
         )
-        courier = RpcCourier(peers, self._maintainer)
+        courier = RpcCourier(peers, self._maintainer, wrap=membership.wrap_params)
         self.engine = Engine(tools=tools, home=stores.own, inbox=stores.inbox, courier=courier)
-        register_courier(wires.verbs, self.engine)
+        register_courier(wires.verbs, self.engine, unwrap=membership.unwrap_params)
 
     def _maintainer(self) -> Address | None:
         found = self.engine.maintainer()

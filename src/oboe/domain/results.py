@@ -37,8 +37,8 @@ def _upstream(dag: Dag, node: int) -> set[int]:
 
 
 def _result_of(dag: Dag, node: int) -> Any:
-    """One value, or a list in sub-task order; None when there is nothing."""
+    """One value; of a parallel node a list in sub-task order, also with one agent. None when there is nothing."""
     values = [dag.sub_tasks[index].result for index in dag.plan.sub_tasks_of(node)]
     if all(value is None for value in values):
         return None
-    return values[0] if len(values) == 1 else values
+    return values[0] if len(values) == 1 and not dag.plan.nodes[node].parallel else values

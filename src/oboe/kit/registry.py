@@ -85,7 +85,11 @@ class Registry:
         if not directory.is_dir():
             self._note(str(directory), "it is no directory")
         for path in sorted(directory.glob("*.py")):
-            self._try(str(path), lambda path=path: self._load_file(path))  # type: ignore[misc]
+            self.add_file(path)
+
+    def add_file(self, path: Path) -> None:
+        """Likewise one file."""
+        self._try(str(path), lambda: self._load_file(path))
 
     def add_entry_points(self, found: Iterable[EntryPoint]) -> None:
         """Load modules that installed packages name. Never raises: see `unloaded`."""
@@ -122,6 +126,7 @@ class Registry:
 
     def _load_file(self, path: Path) -> ModuleType:
         """As a module of its own name, so that steps of two files do not meet."""
+        path = path.resolve()
         name = f"oboe_playbook_{path.stem}"
         known = self._files.setdefault(name, path)
         if known != path:
@@ -160,6 +165,7 @@ def _module(found: object) -> ModuleType:
 
 def _line(error: BaseException, source: str) -> str:
     """Where it stopped: the innermost line of the author's own file, else of what it called; empty: nowhere in particular."""
+    source = str(Path(source).resolve())
     if isinstance(error, SyntaxError) and error.filename == source:
         return f"line {error.lineno}: "
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename not in (__file__, *_IMPORTS)]

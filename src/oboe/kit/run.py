@@ -88,7 +88,7 @@ class Run(Protocol):
         """The agent's service of that type (driver, facts, peers …); `Bug` when it has none."""
 
     def result(self, node: str) -> Any:
-        """What the node of that name returned: one value, or a list in sub-task order; None when nothing."""
+        """What the node of that name returned; of a parallel node or a serial split, a list in sub-task order. None when nothing."""
 
     @property
     def own_result(self) -> Any:

@@ -5,7 +5,8 @@ A report goes to the maintainer that its order named; when that one is gone or n
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from oboe.domain.errors import TryAgain, Unreachable
@@ -17,20 +18,33 @@ from oboe.remote.messages import Nothing, ReportRequest, Settled
 
 __all__ = ["Receiver", "RpcCourier", "register_courier"]
 
+Params = Mapping[str, Any]
 SECONDS = 5.0
 """Bound of one delivery; the engine delivers again."""
 
 
 class RpcCourier:
-    """The engine's `Courier` over `Peers`. ``find_maintainer`` says who maintains the cluster's dags now, or None."""
+    """The engine's `Courier` over `Peers`. ``find_maintainer`` says who maintains the cluster's dags now, or None.
 
-    def __init__(self, peers: Peers, find_maintainer: Callable[[], Address | None], *, timeout: float = SECONDS) -> None:
+    Secrets in params of an agent's own dag are sealed with its own key; ``wrap`` seals them so that other members can open them."""
+
+    def __init__(
+        self,
+        peers: Peers,
+        find_maintainer: Callable[[], Address | None],
+        *,
+        wrap: Callable[[Params], Params] = lambda params: params,
+        timeout: float = SECONDS,
+    ) -> None:
         self._peers = peers
         self._find_maintainer = find_maintainer
+        self._wrap = wrap
         self._timeout = timeout
 
     def order(self, agent: Address, order: Order) -> None:
         """Returns once the agent has written the order down."""
+        if order.home.kind is HomeKind.AGENT:
+            order = replace(order, params=self._wrap(order.params))
         self._peers.call(agent, "order", order, Nothing, timeout=self._timeout)
 
     def interrupt(self, agent: Address, interrupt: Interrupt) -> None:
@@ -79,10 +93,12 @@ class Registry(Protocol):
     def on(self, name: str, request_type: type[Any], handler: Callable[[Address, Any], Any], *, long: bool = False) -> None: ...
 
 
-def register_courier(verbs: Registry, receiver: Receiver) -> None:
-    """Register the verbs of the engine's messages."""
+def register_courier(verbs: Registry, receiver: Receiver, *, unwrap: Callable[[Params], Params] = lambda params: params) -> None:
+    """Register the verbs of the engine's messages. ``unwrap`` undoes what another agent's ``wrap`` did to the params of its own dag."""
 
     def order(caller: Address, request: Order) -> Nothing:
+        if request.home.kind is HomeKind.AGENT:
+            request = replace(request, params=unwrap(request.params))
         receiver.order(request)
         return Nothing()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ import msgspec
 from oboe.domain.errors import Refused
 from oboe.kit.secret import Secret
 
-__all__ = ["Sealer", "open_params", "seal_params", "sealed_json", "unsealed"]
+__all__ = ["Sealer", "open_params", "resealed", "seal_params", "sealed_json", "unsealed"]
 
 T = TypeVar("T")
 
@@ -111,6 +111,17 @@ def unsealed(value: Any, sealer: Sealer) -> Any:
         return {name: unsealed(member, sealer) for name, member in value.items()}
     if isinstance(value, list):
         return [unsealed(member, sealer) for member in value]
+    return value
+
+
+def resealed(value: Any, opens: Callable[[], Sealer], seals: Callable[[], Sealer]) -> Any:
+    """Plain JSON whose sealed members are sealed under another key. The keys are not asked for where nothing is sealed."""
+    if isinstance(value, dict):
+        if value.keys() == {_MEMBER}:
+            return {_MEMBER: seals().seal(opens().unseal(value[_MEMBER]).reveal())}
+        return {name: resealed(member, opens, seals) for name, member in value.items()}
+    if isinstance(value, list):
+        return [resealed(member, opens, seals) for member in value]
     return value
 
 
