@@ -66,6 +66,7 @@ class Settings:
     http_bodies_bytes_max: int = _setting(64 << 20, "bytes", "What the bodies of all requests under way may hold together.", low=1 << 20)
     http_in_flight_max: int = _setting(512, "requests", "Requests that are carried out or wait for it; more are refused at once.", low=1)
     http_workers_max: int = _setting(32, "threads", "Requests that are carried out at the same time.", low=1, high=1024)
+    http_streams_max: int = _setting(64, "streams", "Listeners to server-sent events at the same time.", low=1, high=1024)
     # Other hosts
     host_free_bytes_min: int = _setting(
         512 << 20, "bytes", "What must be free on a host, at its prefix and at its agent's home, before an agent is installed.", low=0

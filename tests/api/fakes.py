@@ -13,7 +13,7 @@ from oboe.api.shared.bounds import Bounds
 from oboe.api.shared.room import Room
 from oboe.control.gathering import Gathered
 from oboe.control.port import Caller, ForwardedAnswer, ForwardedRequest
-from oboe.control.views import AgentView, ClusterView, DagView, Effect, Landmarks, Member, Preview, Ref, StatusView, WaitView
+from oboe.control.views import AgentView, ClusterView, DagView, Effect, Landmarks, Member, Preview, Ref, Seen, StatusView, WaitView
 from oboe.domain.errors import Refused
 from oboe.domain.model import Dag
 from oboe.domain.records import LogRecord, Page
@@ -199,6 +199,12 @@ class FakeControl:
 
     def main_dags(self, *, details: bool) -> Gathered:
         return Gathered((), self.missing)
+
+    def look(self, ref: Ref, seen: Seen, seconds: float) -> DagView:
+        """A dag that is gone when it is looked at again."""
+        if seen.key:
+            raise Refused("task.not_found", "it has been forgotten")
+        return self.dag(ref)
 
     def waits(self, ref: Ref) -> Sequence[WaitView]:
         self.dag(ref, details=False)

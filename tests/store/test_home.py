@@ -149,6 +149,17 @@ def test_logs_can_be_read_for_some_sub_tasks(home: Any) -> None:
     assert len(home.logs(made)) == 600
 
 
+def test_logs_can_be_read_from_a_line_on(home: Any) -> None:
+    made, other = home.create(draft()), home.create(draft())
+    home.save([], [line(made, 0, "first"), line(other, 0, "another's"), line(made, 0, "second", sub_task=1)])
+    first, second = home.logs(made)
+    home.save([], [line(made, 1, "third")])
+    assert [record.line.text for record in home.logs(made, after=first.id)] == ["second", "third"]
+    assert [record.line.text for record in home.logs(made, [0], after=first.id)] == ["third"]
+    assert [record.line.text for record in home.logs(made, after=second.id)] == ["third"]
+    assert home.logs(made, after=home.logs(made)[-1].id) == []
+
+
 def test_ids_are_never_given_twice_and_find_their_dag(home: Any) -> None:
     first = home.create(draft(plan=chain(1, 3)))
     second = home.create(draft(plan=chain(2)))

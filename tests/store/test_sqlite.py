@@ -392,7 +392,7 @@ def test_history_does_not_slow_the_live_ones(sqlite: Sqlite) -> None:
         "PAGE_NEWEST": (1, 1),
         "PAGE_NAMED_NEWEST": ("n", 1, 1),
         "PAGE_SETTLED_NEWEST": (1, 1, 1),
-        "ALL_LINES": (1,),
+        "ALL_LINES": (1, 0),
         "NTH_NEWEST_SETTLED": (1,),
         "OLDEST_SETTLED": (1,),
     }

@@ -101,6 +101,10 @@ class Api:
         api = self._own if request.target.startswith(OWN_PREFIX + "/") else self._obshell
         return api.answer_forwarded(request, received_at=time.time(), started=time.monotonic())
 
+    def end_streams(self) -> None:
+        """Before the server stops, which waits for all that it answers."""
+        self._room.streams.end()
+
     def stop(self) -> None:
         self._room.stop()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ OWN = "/oboe/v1"
 
 _HEADER_UNREADABLE = 1
 """Legacy error number: the agent could not decrypt the header, because it has another key now."""
+_REFUSAL_BYTES_MAX = 64 << 10
 _WRONG_PASSWORD = ("IncorrectOceanbasePassword", "IncorrectAgentPassword", "WithAgentPassword", "WithOceanBasePassword")
 """How the codes end that another password may mend."""
 
@@ -109,6 +110,32 @@ class AgentClient:
                     raise
                 mended.add(mend)
 
+    def events(self, path: str) -> Iterator[str]:
+        """The names of server-sent events as they come, on a connection that nothing else uses meanwhile; ends when the agent ends it.
+
+        `AnswerError`, `Refused` ``agent.not_obshell``, `Unreachable`."""
+        target = quote(path, safe="/:~")
+        headers, _ = self._sealed(target, None)
+        self.close()
+        try:
+            response = self._asked("GET", target, headers, b"")
+            if response.status != 200 or not response.headers.get("content-type", "").startswith("text/event-stream"):
+                self._answer(response.status, response.read(_REFUSAL_BYTES_MAX))
+                return
+            for line in response:
+                if line.startswith(b"event: "):
+                    yield line[7:].decode(errors="replace").strip()
+        except (http.client.HTTPException, OSError) as error:
+            raise self._unreachable(error) from error
+        finally:
+            self.close()
+
+    def twin(self) -> AgentClient:
+        """Another one that knows what this one knows, for another thread; it asks nobody for a password."""
+        twin = AgentClient(self.address, settings=self._settings, password=self._password, socket=self.socket)
+        twin._key, twin._info, twin._looks_for_socket = self._key, self._info, self._looks_for_socket
+        return twin
+
     def info(self) -> dict[str, Any]:
         """``/info`` of the agent, asked for once and again after a refusal."""
         if self._info is None:
@@ -118,10 +145,14 @@ class AgentClient:
     # Authentication
 
     def _send(self, method: str, target: str, body: Mapping[str, Any] | None) -> Answer:
+        headers, sent = self._sealed(target, body)
+        return self._answer(*self._exchange(method, target, headers, sent))
+
+    def _sealed(self, target: str, body: Mapping[str, Any] | None) -> tuple[dict[str, str], bytes]:
+        """Headers and body as they travel: sealed, but over the unix socket as they are."""
         plain = json.dumps(body, ensure_ascii=False).encode() if body else b""
         if self.is_local():
-            return self._answer(*self._exchange(method, target, {}, plain))
-
+            return {}, plain
         from oboe.remote import secrecy  # cryptography costs 50 ms: only who sends something pays
 
         header, password = self._credentials()
@@ -130,7 +161,7 @@ class AgentClient:
         sealed = secrecy.seal_request(
             self._key, password=password, uri=target, body=plain, valid_seconds=self._settings.client_header_seconds
         )
-        return self._answer(*self._exchange(method, target, {header: sealed.header}, sealed.body))
+        return {header: sealed.header}, sealed.body
 
     def is_local(self) -> bool:
         """Whether requests go over the agent's unix socket; looked for once, where no password is known."""
@@ -196,18 +227,17 @@ class AgentClient:
             self.close()
             if kept and not isinstance(error, TimeoutError):
                 return self._exchange(method, target, headers, body)
-            raise Unreachable(
-                "agent.unreachable",
-                f"agent {self.address} does not answer: {_reason(error)}",
-                hint="is it running there (`oboe agent status`), and is --agent (OBOE_AGENT) right?",
-            ) from error
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: Exception) -> Unreachable:
+        return Unreachable(
+            "agent.unreachable",
+            f"agent {self.address} does not answer: {_reason(error)}",
+            hint="is it running there (`oboe agent status`), and is --agent (OBOE_AGENT) right?",
+        )
 
     def _once(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
-        if self._connection is None:
-            local = self.socket
-            self._connection = open_local(local, self._settings) if local else open_connection(self.address, self._settings)
-        self._connection.request(method, target, body=body or None, headers=dict(headers))
-        response = self._connection.getresponse()
+        response = self._asked(method, target, headers, body)
         limit = self._settings.client_answer_bytes_max
         content = response.read(limit + 1)
         if len(content) > limit:
@@ -215,6 +245,13 @@ class AgentClient:
         if response.will_close:
             self.close()
         return response.status, content
+
+    def _asked(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> http.client.HTTPResponse:
+        if self._connection is None:
+            local = self.socket
+            self._connection = open_local(local, self._settings) if local else open_connection(self.address, self._settings)
+        self._connection.request(method, target, body=body or None, headers=dict(headers))
+        return self._connection.getresponse()
 
     def _answer(self, status: int, content: bytes) -> Answer:
         """Open the envelope."""

@@ -59,9 +59,11 @@ def follow(session: Session, client: AgentClient, dag_id: str, *, history: bool 
 
     A FAILED one ends the command with `Exit.DAG_FAILED` and says what can be done."""
     from oboe.cli.draw import draw
+    from oboe.cli.listening import Listener
     from oboe.cli.watch import Watch
 
-    last = draw(Watch(client, dag_id, settings=session.settings).changes(), as_json=session.as_json, history=history).dag
+    watch = Watch(client, dag_id, settings=session.settings, pause=Listener(client, dag_id).pause)
+    last = draw(watch.changes(), as_json=session.as_json, history=history).dag
     if last.state == FAILED:
         if not session.as_json:
             click.echo(_what_now(last), err=True)

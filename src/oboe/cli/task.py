@@ -127,9 +127,12 @@ def logs(session: Session, task_id: str, *, node_name: str | None, is_sub_task: 
 
 
 def _dags(session: Session, client: AgentClient, task_id: str) -> Iterator[DagShown]:
+    from oboe.cli.listening import Listener
     from oboe.cli.watch import Watch
 
-    return (look.dag for look in Watch(client, resolve(client, task_id), settings=session.settings).changes())
+    dag_id = resolve(client, task_id)
+    watch = Watch(client, dag_id, settings=session.settings, pause=Listener(client, dag_id).pause)
+    return (look.dag for look in watch.changes())
 
 
 def _new_lines(dag: DagShown, shown: dict[str, int], wanted: str | None) -> Iterator[dict[str, str]]:

@@ -84,9 +84,9 @@ class Copied:
         """Copies hold no locks: nobody is known to be in the way."""
         return ""
 
-    def logs(self, dag: Dag, sub_tasks: Sequence[int] | None = None) -> list[LogRecord]:
+    def logs(self, dag: Dag, sub_tasks: Sequence[int] | None = None, *, after: int = 0) -> list[LogRecord]:
         logs = next((copy.logs for copy in self._copies if copy.dag.key == dag.key), ())
-        return [record for record in logs if sub_tasks is None or record.sub_task in sub_tasks]
+        return [record for record in logs if record.id > after and (sub_tasks is None or record.sub_task in sub_tasks)]
 
 
 class Copier:

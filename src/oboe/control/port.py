@@ -16,7 +16,7 @@ from oboe.control.hosts import Hosts
 from oboe.control.listing import Found, Search
 from oboe.control.repeating import Repeating
 from oboe.control.users import Users
-from oboe.control.views import AgentView, ClusterView, DagView, Landmarks, Member, Preview, Ref, StatusView, WaitView
+from oboe.control.views import AgentView, ClusterView, DagView, Landmarks, Member, Preview, Ref, Seen, StatusView, WaitView
 from oboe.domain.model import Dag
 from oboe.domain.values import Address, Identity
 from oboe.engine.ports import Page
@@ -170,6 +170,11 @@ class Control(Protocol):
     def unfinished_agent(self, *, details: bool) -> Sequence[DagView]: ...
     def waits(self, ref: Ref) -> Sequence[WaitView]:
         """What the running sub-tasks of a dag wait for, asked of the agents that run them; one that does not answer is left out."""
+
+    def look(self, ref: Ref, seen: Seen, seconds: float) -> DagView:
+        """A dag with its lines after ``seen.line``, once anything of it is new; after ``seconds`` (at most 5) as it stands.
+
+        Refuses as `dag` does."""
 
     def main_dags(self, *, details: bool) -> Gathered: ...
 

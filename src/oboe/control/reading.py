@@ -80,7 +80,7 @@ class Reading:
         if ref.agent == self._local.address:
             return self.own_dag(ref.kind, ref.number, details)
         assert ref.agent is not None
-        self._check_owner(ref.agent)
+        self.check_owner(ref.agent)
         request = FindDag(ref.kind, int(HomeKind.AGENT), ref.number, details)
         return self._peers().call(ref.agent, "dag.find", request, DagView, timeout=ASK_SECONDS)
 
@@ -90,6 +90,18 @@ class Reading:
     def cluster_dag(self, kind: str, number: int, details: bool) -> DagView:
         alone = kind == "sub_task"
         return self._of_cluster(lambda home: [self._view(home, self._find(home, kind, number), details, alone=alone)])[0]
+
+    def since(self, home: HomeKind, number: int, line: int) -> DagView:
+        """A dag of this agent's own home or of the cluster's, with the lines whose number is greater than ``line`` only."""
+
+        def read(store: DagStore) -> DagView:
+            dag, index = self._find(store, "dag", number)
+            return replace(self._view(store, (dag, index), details=False), logs=tuple(store.logs(dag, after=line)))
+
+        if home is HomeKind.AGENT:
+            return read(self._own)
+        view, behind = self.read_cluster(read)
+        return replace(view, stale_seconds=behind) if behind else view
 
     # Lists
 
@@ -221,7 +233,7 @@ class Reading:
             return self._peers().call(Address.parse(leader), "dag.find", request, DagView, timeout=ASK_SECONDS)
         raise Refused("cluster.none", f"{self._local.address} belongs to no running cluster")
 
-    def _check_owner(self, agent: Address) -> None:
+    def check_owner(self, agent: Address) -> None:
         """Only members, and agents that a live dag names, are asked: an id is no way to reach strangers."""
         if self._local.member(agent) is not None:
             return

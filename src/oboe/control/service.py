@@ -11,6 +11,7 @@ from oboe.control.changing import Change
 from oboe.control.gathering import Gathered
 from oboe.control.hosts import Hosts
 from oboe.control.listing import Found, Listing, Search
+from oboe.control.looking import Looking
 from oboe.control.operating import Operating
 from oboe.control.operations import Operations
 from oboe.control.playbooks import Playbooks
@@ -18,7 +19,7 @@ from oboe.control.port import Caller, ForwardedAnswer, ForwardedRequest, Keys, L
 from oboe.control.reading import GATHER_SECONDS, Reading
 from oboe.control.repeating import Repeating
 from oboe.control.users import Users
-from oboe.control.views import AgentView, ClusterView, DagView, Landmarks, Preview, Ref, ServerView, StatusView, WaitView
+from oboe.control.views import AgentView, ClusterView, DagView, Landmarks, Preview, Ref, Seen, ServerView, StatusView, WaitView
 from oboe.control.waits import Waits
 from oboe.database.port import DatabaseState, Driver
 from oboe.domain.errors import OboeError, Refused
@@ -61,6 +62,7 @@ class Oboe:
         operating: Operating,
         operations: Operations,
         waits: Waits,
+        looking: Looking,
         listing: Listing,
         users: Users,
         repeating: Repeating,
@@ -79,6 +81,7 @@ class Oboe:
         self._operating = operating
         self._operations = operations
         self._waits = waits
+        self._looking = looking
         self._listing = listing
         self.users = users
         self.repeating = repeating
@@ -164,6 +167,9 @@ class Oboe:
 
     def waits(self, ref: Ref) -> Sequence[WaitView]:
         return self._waits.of(ref)
+
+    def look(self, ref: Ref, seen: Seen, seconds: float) -> DagView:
+        return self._looking.look(ref, seen, seconds)
 
     def main_dags(self, *, details: bool) -> Gathered:
         return self._reading.main_dags(details=details)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from oboe.control.leadership import Led
 from oboe.control.listing import Listing, ManyDags, Search
+from oboe.control.looking import LookAt, Looking
 from oboe.control.operating import OperateDag, Operating
 from oboe.control.port import ForwardedRequest
 from oboe.control.reading import FindDag, ListDags, Reading, Views
@@ -104,6 +105,7 @@ def register_verbs(
     operating: Operating,
     led: Led,
     waits: Waits,
+    looking: Looking,
     listing: Listing,
     begin_cluster: Callable[[str], Any],
     forward: Callable[[ForwardedRequest], Any],
@@ -119,6 +121,7 @@ def register_verbs(
     verbs.on("dag.list", ListDags, lambda caller, request: Views(list(reading.listed(request.which, request.details))))
     verbs.on("dag.by_key", ListDags, lambda caller, request: _by_key(reading, request))
     verbs.on("dag.waits", WaitsOf, lambda caller, request: waits.here(request))
+    verbs.on("dag.look", LookAt, lambda caller, request: looking.here(request), long=True)
     verbs.on("dag.headers", Search, lambda caller, request: listing.own(request))
     verbs.on("dag.many", ManyDags, lambda caller, request: listing.own_many(request))
     verbs.on("dag.operate", OperateDag, lambda caller, request: operating.carry_out(request))

@@ -11,7 +11,20 @@ from oboe.domain.values import Address, HomeKind, Identity
 from oboe.engine.ports import LogRecord
 from oboe.membership.member import Member
 
-__all__ = ["AgentView", "ClusterView", "DagView", "Effect", "Landmarks", "Member", "Preview", "Ref", "ServerView", "StatusView", "WaitView"]
+__all__ = [
+    "AgentView",
+    "ClusterView",
+    "DagView",
+    "Effect",
+    "Landmarks",
+    "Member",
+    "Preview",
+    "Ref",
+    "Seen",
+    "ServerView",
+    "StatusView",
+    "WaitView",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +48,15 @@ class DagView:
     """Greater than 0: read from a copy, because the home cannot be reached."""
     start_waits_for: str = ""
     """Its time to start may have come, and somebody else holds its maintenance lock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What somebody who looks on has of a dag: its key, its version, and the number of the last line; nothing yet: empty and 0."""
+
+    key: str = ""
+    version: int = 0
+    line: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

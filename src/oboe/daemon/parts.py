@@ -34,6 +34,7 @@ from oboe.control.keys import AgentKeys
 from oboe.control.leadership import Leading, Led
 from oboe.control.lifecycle import Lifecycle
 from oboe.control.listing import Listing
+from oboe.control.looking import Looking
 from oboe.control.operating import Operating
 from oboe.control.operations import Operations
 from oboe.control.playbooks import Playbooks
@@ -230,6 +231,7 @@ class Uses:
         self.reading = Reading(local, stores.own, link, peers, stores.copies)
         self.operating = Operating(local, self.reading, engine, peers, self.cluster.maintainer, stores.audit.append, work.registry)
         self.waits = Waits(here, self.reading, engine.waiting, peers)
+        self.looking = Looking(here, self.reading, engine, peers, self.cluster.maintainer)
         self.listing = Listing(local, stores.own, self.reading, peers)
         self.led = Led(here, self.starter, work.registry, stores.own, engine)
         self.keys = AgentKeys(local, driver, membership.private_key)
@@ -245,6 +247,7 @@ class Uses:
             operating=self.operating,
             operations=Operations(local, driver, link, membership.enlisting, self.starter),
             waits=self.waits,
+            looking=self.looking,
             listing=self.listing,
             users=Users(local, link, stores.audit.append),
             repeating=Repeating(local, RequestKeys(stores.database), link, clock=time.time_ns),
@@ -277,6 +280,7 @@ class Faces:
             operating=uses.operating,
             led=uses.led,
             waits=uses.waits,
+            looking=uses.looking,
             listing=uses.listing,
             begin_cluster=uses.cluster.begin,
             forward=self.api.answer_forwarded,

@@ -66,6 +66,7 @@ class PublicPort:
 
     def stop(self, timeout: float) -> None:
         if self._serving is not None:
+            self._api.end_streams()
             self._serving.stop(timeout)
             self._api.stop()
             self.socket.unlink(missing_ok=True)

@@ -10,7 +10,8 @@ import heapq
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from oboe.domain import fold
 from oboe.domain.model import Dag
@@ -37,16 +38,16 @@ class Live:
 
     # Dags and their times
 
-    def put(self, before: Dag, after: Dag, *, keep: bool) -> None:
-        """That is how it was saved; ``keep``: it may still go on by itself."""
+    def put(self, before: Dag, after: Dag, *, keep: bool, spoke: bool = False) -> None:
+        """That is how it was saved; ``keep``: it may still go on by itself; ``spoke``: lines were saved with it."""
         if keep:
             self.dags[after.key] = after
         else:
             self.drop(after.key)
+        if self._watchers and (spoke or after is not before):
+            self._tell(after)
         if after is before:
             return
-        if self._watchers:
-            self._tell(after)
         for listener in self._listeners:
             try:
                 listener(before, after)
@@ -102,17 +103,27 @@ class Live:
     def wait_version(self, key: str, known_version: int, timeout: float, load: Callable[[str], Dag | None]) -> Dag | None:
         """The dag once its version is past ``known_version``; after ``timeout`` seconds as it stands; None: there is none."""
         deadline = time.monotonic() + timeout
-        told = _Told(known_version)
-        with self._lock:
-            self._watchers.setdefault(key, []).append(told)
-            if self._closed:
-                told.event.set()
-        try:
+        with self._told_of(key, _Told(known_version)) as told:
             dag = self.dags.get(key) or load(key)
             if dag is None or dag.version > known_version:
                 return dag
             told.event.wait(max(0.0, deadline - time.monotonic()))
             return told.dag or dag
+
+    @contextmanager
+    def watching(self, key: str) -> Iterator[threading.Event]:
+        """Set by whatever is saved of that dag from now on: a change, or lines. Also set once nobody is told any more."""
+        with self._told_of(key, _Told(-1)) as told:
+            yield told.event
+
+    @contextmanager
+    def _told_of(self, key: str, told: _Told) -> Iterator[_Told]:
+        with self._lock:
+            self._watchers.setdefault(key, []).append(told)
+            if self._closed:
+                told.event.set()
+        try:
+            yield told
         finally:
             with self._lock:
                 left = [other for other in self._watchers[key] if other is not told]

@@ -68,8 +68,8 @@ class DagStore(Protocol):
     def many(self, numbers: Sequence[int]) -> list[Dag]:
         """Those dags, by id; what is gone or cannot be read is left out."""
 
-    def logs(self, dag: Dag, sub_tasks: Sequence[int] | None = None) -> list[LogRecord]:
-        """In order of ``id``; ``sub_tasks`` are indices, None means all."""
+    def logs(self, dag: Dag, sub_tasks: Sequence[int] | None = None, *, after: int = 0) -> list[LogRecord]:
+        """In order of ``id``, those with a greater one than ``after``; ``sub_tasks`` are indices, None means all."""
 
     def under_maintenance(self) -> bool:
         """Whether a GLOBAL lock is held."""

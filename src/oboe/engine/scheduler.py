@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from queue import Empty, SimpleQueue
 from typing import Literal, TypeVar
 
@@ -157,6 +157,10 @@ class Scheduler:
     def wait_version(self, key: str, known_version: int, timeout: float) -> Dag | None:
         """The dag once its version is past ``known_version``, after ``timeout`` seconds as it stands; None: there is none."""
         return self._live.wait_version(key, known_version, timeout, self.store.load)
+
+    def watching(self, key: str) -> AbstractContextManager[threading.Event]:
+        """Set by whatever is saved of that dag from now on: a change, or lines."""
+        return self._live.watching(key)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Hear of every change; the answer ends it."""
@@ -442,7 +446,7 @@ class Scheduler:
         assert before is not None
         assert after is not None
         keep = fold.dag_state(after) not in (State.SUCCEEDED, State.FAILED)
-        self._live.put(before, after, keep=keep)
+        self._live.put(before, after, keep=keep, spoke=bool(case.lines))
         for effect in case.effects:
             if isinstance(effect, events.Timer):
                 self._live.wake_at(case.key, effect.at)

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -246,6 +247,10 @@ class Engine:
     def wait_version(self, home: HomeKind, key: str, known_version: int, timeout: float) -> Dag | None:
         """The dag once its version is past ``known_version``, after ``timeout`` seconds as it stands; None: there is none."""
         return self._of(home).wait_version(key, known_version, timeout)
+
+    def watching(self, home: HomeKind, key: str) -> AbstractContextManager[threading.Event]:
+        """An event that is set by whatever is saved of that dag from now on: a change, or lines. `Refused` ``agent.not_maintainer``."""
+        return self._of(home).watching(key)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Hear of every change of a dag of the homes served here, before and after; the answer ends it. It must be quick."""

@@ -202,14 +202,14 @@ class SqlHome:
         found = self._database.read(lambda session: self._dags(session, numbers))
         return [one for one in found if isinstance(one, Dag)]
 
-    def logs(self, dag: Dag, sub_tasks: Sequence[int] | None = None) -> list[LogRecord]:
+    def logs(self, dag: Dag, sub_tasks: Sequence[int] | None = None, *, after: int = 0) -> list[LogRecord]:
         def work(session: Session) -> list[Row]:
             if sub_tasks is None:
-                return session.rows(statements.ALL_LINES, (dag.id,))
+                return session.rows(statements.ALL_LINES, (dag.id, after))
             rows = []
             for portion in portions(sorted(set(sub_tasks))):
                 statement, keys = listed(statements.LINES, portion)
-                rows += session.rows(statement, (dag.id, *keys))
+                rows += session.rows(statement, (dag.id, after, *keys))
             return sorted(rows) if len(sub_tasks) > KEYS_MAX else rows
 
         return [

@@ -136,10 +136,10 @@ class MemoryHome:
         with self._mutex:
             return [self._dags[number] for number in sorted(set(numbers)) if number in self._dags]
 
-    def logs(self, dag: Dag, sub_tasks: Sequence[int] | None = None) -> list[LogRecord]:
+    def logs(self, dag: Dag, sub_tasks: Sequence[int] | None = None, *, after: int = 0) -> list[LogRecord]:
         with self._mutex:
             records = list(self._lines.get(dag.id, {}).values())
-        return [record for record in records if sub_tasks is None or record.sub_task in sub_tasks]
+        return [record for record in records if record.id > after and (sub_tasks is None or record.sub_task in sub_tasks)]
 
     def under_maintenance(self) -> bool:
         with self._mutex:

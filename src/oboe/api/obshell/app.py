@@ -12,8 +12,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from html import escape
+from itertools import islice
 from typing import Any
 from urllib.parse import unquote
 
@@ -23,7 +25,7 @@ from oboe.api.obshell.errors import translate
 from oboe.api.obshell.ids import is_obproxy
 from oboe.api.obshell.route import NO_CONTENT, Call, Route, Routes, parse_query
 from oboe.api.shared.envelope import NO_DATA, new_trace_id, wrap
-from oboe.api.shared.exchange import JSON, Answer, Request
+from oboe.api.shared.exchange import JSON, Answer, Request, Stream
 from oboe.api.shared.repeats import once
 from oboe.control.port import Caller, Control, ForwardedAnswer, ForwardedRequest
 from oboe.domain.errors import OboeError, Refused, Unreachable
@@ -44,6 +46,9 @@ _WHO = "root"
 
 _GUESSES = frozenset({"auth.root_password", "auth.agent_password", "secrecy.undecipherable", "auth.session_unknown", "sso.unknown"})
 _JSON_UTF8 = "application/json; charset=utf-8"
+
+_UNBUFFERED = (("Cache-Control", "no-store"), ("X-Accel-Buffering", "no"))
+"""Nobody in between keeps a stream, or waits until there is more of it."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -92,7 +97,8 @@ class Obshell:
             started=started,
         )
         answer = self._answer_opened(request, forwarded)
-        return ForwardedAnswer(answer.status, answer.content_type, answer.body, answer.headers)
+        body = answer.body if answer.chunks is None else _beginning(answer.chunks)
+        return ForwardedAnswer(answer.status, answer.content_type, body, answer.headers)
 
     def refuse(self, condition: str, started: float) -> Answer:
         """What the server around this API answers by itself."""
@@ -184,6 +190,7 @@ def _call(control: Control, door: Door, request: Request, values: Mapping[str, s
         caller=Caller(source=request.source),
         local=request.local,
         received_at=request.received_at,
+        last_event_id=request.headers.get("last-event-id", ""),
     )
 
 
@@ -202,8 +209,16 @@ def _answered(request: Request, call: Call, data: Any) -> Answer:
     headers = tuple(call.headers)
     if data is NO_CONTENT:
         return Answer(status=204, headers=headers)
+    if isinstance(data, Stream):
+        return Answer(status=200, content_type=data.content_type, headers=(*headers, *_UNBUFFERED), chunks=data.chunks)
     trace_id = "" if request.target == f"{PREFIX}/status" else _trace_id(request)
     return Answer(status=200, body=wrap(data, trace_id=trace_id, started=request.started), headers=headers)
+
+
+def _beginning(chunks: Generator[bytes, None, None]) -> bytes:
+    """Of a stream: its first word and what there is now. A forwarded answer is passed on whole, so whoever listens comes back for more."""
+    with closing(chunks):
+        return b"".join(islice(chunks, 2))
 
 
 def _rule(route: Route, values: Mapping[str, str]) -> Rule:

@@ -90,8 +90,11 @@ def _operation(prefix: str, route: Route, known: dict[str, Any]) -> dict[str, An
 
 def _responses(route: Route, known: dict[str, Any]) -> dict[str, Any]:
     headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in _HEADERS.items() if route.method == "GET"}
-    done = {"description": "Done.", "content": _content(_envelope(_data(route, known)))} | ({"headers": headers} if headers else {})
+    content = {"text/event-stream": {"schema": {"type": "string"}}} if route.streams else _content(_envelope(_data(route, known)))
+    done = {"description": "Done.", "content": content} | ({"headers": headers} if headers else {})
     responses: dict[str, Any] = {"200": done}
+    if route.streams:
+        responses["204"] = {"description": "All was told before, and there is no more to come."}
     if route.method in ("POST", "PUT", "PATCH", "DELETE") and "dry_run" in route.query:
         responses["204"] = {"description": "There is nothing to do."}
     for status in (each for each in (_PUBLIC_STATUSES if route.public else _STATUSES) if route.once or each not in _OF_KEYS):

@@ -59,6 +59,8 @@ class Call:
     """AES key ‖ IV of the request, for the few answers that are encrypted."""
     session_id: Secret = field(default_factory=lambda: Secret(""))
     sso_token: Secret = field(default_factory=lambda: Secret(""))
+    last_event_id: str = ""
+    """Where a listener that was cut off wants to go on."""
     forwarded_by: Address | None = None
     """The FOLLOWER that passed it on."""
 
@@ -155,6 +157,8 @@ class Route:
     query: tuple[str, ...] = ()
     once: bool = False
     """With an ``Idempotency-Key`` it is carried out once."""
+    streams: bool = False
+    """It answers with server-sent events, and may do so for long."""
 
 
 class Routes:

@@ -8,7 +8,7 @@ from typing import Any
 from oboe.api.obshell.app import Obshell
 from oboe.api.obshell.auth import Door
 from oboe.api.obshell.route import Call, Route
-from oboe.api.own import dags, hosts, playbooks, users
+from oboe.api.own import dags, events, hosts, playbooks, users
 from oboe.control.port import Control
 
 __all__ = ["PREFIX", "ROUTES", "own_api"]
@@ -24,6 +24,7 @@ def _ready(call: Call) -> Any:
 _ROUTES = (
     Route(method="GET", path="/ready", handler=_ready, public=True),
     *dags.ROUTES,
+    *events.ROUTES,
     *playbooks.ROUTES,
     *users.ROUTES,
     *hosts.ROUTES,

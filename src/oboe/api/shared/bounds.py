@@ -26,3 +26,5 @@ class Bounds:
     """Requests that are being carried out or wait for a worker; more are refused at once."""
     workers_max: int = 32
     """Some use cases wait for other agents, so there are more workers than processors."""
+    streams_max: int = 64
+    """Listeners at once; each has a thread."""

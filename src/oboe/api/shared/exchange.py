@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["JSON", "PEER", "Answer", "Request"]
+__all__ = ["JSON", "PEER", "Answer", "Request", "Stream"]
 
 JSON = "application/json"
 PEER = "oboe.peer"
@@ -34,6 +34,14 @@ class Request:
     """It came over the agent's unix socket, from somebody who may do everything on this host."""
 
 
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """What a handler gives for an answer without a known end. ``chunks`` may block for some seconds; an empty one says nothing."""
+
+    content_type: str
+    chunks: Generator[bytes, None, None] = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What goes out. ``guessing`` marks a failed attempt to authenticate: such answers are slowed down."""
@@ -43,3 +51,5 @@ class Answer:
     content_type: str = JSON
     headers: tuple[tuple[str, str], ...] = ()
     guessing: bool = False
+    chunks: Generator[bytes, None, None] | None = field(default=None, repr=False)
+    """Instead of ``body``: sent one by one, as they come, until the client goes."""

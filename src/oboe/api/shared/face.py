@@ -42,7 +42,13 @@ class Face:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.monotonic()
         answer = await self._answer(scope, receive, started)
-        await send_answer(answer, send)
+        if answer.chunks is None:
+            await send_answer(answer, send)
+        elif self._room.streams.full:
+            answer.chunks.close()
+            await send_answer(self._refuse("busy", started), send)
+        else:
+            await self._room.streams.send(answer.status, _headers_of(answer), answer.chunks, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, started: float) -> Answer:
         with Held(self._room) as held:
@@ -131,10 +137,15 @@ async def _linger(receive: Receive) -> None:
                     return
 
 
-async def send_answer(answer: Answer, send: Send) -> None:
+def _headers_of(answer: Answer) -> list[tuple[bytes, bytes]]:
     headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
     if answer.content_type:
         headers.append((b"content-type", answer.content_type.encode("latin-1")))
+    return headers
+
+
+async def send_answer(answer: Answer, send: Send) -> None:
+    headers = _headers_of(answer)
     if answer.status != 204:
         headers.append((b"content-length", str(len(answer.body)).encode()))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})

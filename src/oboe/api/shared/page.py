@@ -66,7 +66,7 @@ def _operation(document: Mapping[str, Any], method: str, path: str, operation: M
 def _answer(document: Mapping[str, Any], operation: Mapping[str, Any]) -> str:
     content = operation["responses"]["200"]["content"]
     if "application/json" not in content:
-        return "a file"
+        return ", ".join(content)
     envelope = content["application/json"]["schema"]
     return _shape(document, envelope["properties"]["data"]) if "data" in envelope["properties"] else "none"
 

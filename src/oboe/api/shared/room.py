@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from oboe.api.shared.bounds import Bounds
 from oboe.api.shared.exchange import Answer, Request
+from oboe.api.shared.streams import Streams
 from oboe.api.shared.throttle import Throttle
 
 __all__ = ["Full", "Held", "Room"]
@@ -29,6 +30,7 @@ class Room:
     def __init__(self, bounds: Bounds | None = None) -> None:
         self.bounds = bounds or Bounds()
         self.throttle = Throttle()
+        self.streams = Streams(self.bounds.streams_max)
         self._strangers = _Workers(self.bounds.workers_max, self.bounds.in_flight_max, "api")
         self._locals = _Workers(LOCAL_WORKERS_MAX, self.bounds.in_flight_max, "api-local")
         self._body_bytes = 0
@@ -50,6 +52,7 @@ class Room:
 
     def stop(self) -> None:
         """Let those that run finish; begin no other."""
+        self.streams.stop()
         self._strangers.stop()
         self._locals.stop()
 
