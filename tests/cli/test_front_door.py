@@ -20,7 +20,7 @@ LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 
 
 def test_there_are_lock_files_and_they_name_no_index() -> None:
-    assert [each.name for each in LOCKS] == ["dev.txt", "run.txt", "seekdb.txt", "tools.txt"]
+    assert [each.name for each in LOCKS] == ["dev.txt", "peers.txt", "run.txt", "seekdb.txt", "tools.txt"]
     assert [each.name for each in LOCKS if re.search(r"https?://|--(extra-)?index-url", each.read_text())] == []
 
 
