@@ -4,55 +4,27 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from contextlib import AbstractContextManager
+from typing import Any
 
 import pytest
 
 from oboe.api.obshell.ids import encode
 from oboe.domain import fold
 from oboe.domain.model import Dag
-from oboe.kit.secret import Secret
-from oboe.remote import secrecy
+from tests.api.sse import Event, listening, told
 
-from .conftest import WAIT, Place, born
-
-
-class Event(NamedTuple):
-    name: str
-    id: str
-    data: Any
+from .conftest import Place, born
 
 
-@contextmanager
-def listening(place: Place, dag: Dag, *, after: str = "") -> Iterator[http.client.HTTPResponse]:
-    target = f"/oboe/v1/dags/{encode(dag.home, dag.id)}/events"
-    key = place.agent.control.keys.public_key()
-    sealed = secrecy.seal_request(key, password=Secret(""), uri=target, body=b"", valid_seconds=60)
-    connection = http.client.HTTPConnection("127.0.0.1", place.agent.address.port, timeout=WAIT)
-    try:
-        connection.request("GET", target, headers={"X-OCS-Header": sealed.header} | ({"Last-Event-ID": after} if after else {}))
-        yield connection.getresponse()
-    finally:
-        connection.close()
-
-
-def told(response: http.client.HTTPResponse) -> Iterator[Event]:
-    found: dict[str, str] = {}
-    for line in response:
-        name, _, text = line.decode().rstrip("\n").partition(": ")
-        if name in ("id", "event", "data"):
-            found[name] = text
-        elif not name and found:
-            yield Event(found["event"], found["id"], json.loads(found["data"]))
-            found = {}
+def heard_at(place: Place, dag: Dag, *, after: str = "") -> AbstractContextManager[http.client.HTTPResponse]:
+    return listening(place.agent.address, encode(dag.home, dag.id), after=after)
 
 
 def test_a_listener_hears_of_every_line_and_state_and_of_the_end(place: Place) -> None:
     dag = place.start("Flaky trial")
     place.open("well")
-    with listening(place, dag) as response:
+    with heard_at(place, dag) as response:
         assert (response.status, response.headers["content-type"], response.headers["cache-control"]) == (
             200,
             "text/event-stream",
@@ -68,7 +40,7 @@ def test_a_listener_hears_of_every_line_and_state_and_of_the_end(place: Place) -
 
 def test_it_is_told_what_the_dag_waits_for_and_when_that_is_over(place: Place) -> None:
     dag = place.start("Trial")
-    with listening(place, dag) as response:
+    with heard_at(place, dag) as response:
         events = told(response)
         first = next(event for event in events if _waits(event))
         assert [wait["why"] for wait in _waits(first)] == ["the file first"]
@@ -81,32 +53,32 @@ def test_it_is_told_what_the_dag_waits_for_and_when_that_is_over(place: Place) -
 def test_who_comes_back_gets_the_lines_that_it_missed_and_no_other(place: Place) -> None:
     dag = place.start("Flaky trial")
     place.until(dag, lambda now: fold.dag_state(now).name == "FAILED")
-    with listening(place, dag) as response:
+    with heard_at(place, dag) as response:
         heard = next(event for event in told(response) if event.name == "line")
     place.open("well")
     place.cli("task", "retry", encode(dag.home, dag.id))
-    with listening(place, dag, after=heard.id) as response:
+    with heard_at(place, dag, after=heard.id) as response:
         again = list(told(response))
     lines = [(event.data["attempt"], event.data["seq"]) for event in again if event.name == "line"]
     assert (heard.data["attempt"], heard.data["seq"]) == (1, 0)
     assert lines[0] == (1, 1)
     assert lines == sorted(set(lines))
     assert lines[-1][0] == place.dag(dag).sub_tasks[0].attempt
-    with listening(place, dag, after=again[-1].id) as response:
+    with heard_at(place, dag, after=again[-1].id) as response:
         assert response.status == 204, "nothing is left to tell: a browser does not come back after that"
 
 
 @pytest.mark.parametrize("after", ["nonsense", "1", "1.x", "-1.2", "9" * 60 + ".1"])
 def test_an_id_that_no_event_has_is_refused_before_the_stream_begins(place: Place, after: str) -> None:
     dag = place.start("Trial")
-    with listening(place, dag, after=after) as response:
+    with heard_at(place, dag, after=after) as response:
         assert response.status == 400
         assert json.loads(response.read())["error"]["errCode"] == "Request.Query.Param.Illegal"
 
 
 def test_a_stream_ends_when_its_agent_stops(place: Place) -> None:
     dag = place.start("Trial")
-    with listening(place, dag) as response:
+    with heard_at(place, dag) as response:
         events = told(response)
         next(events)
         place.agent.stop(2.0)
