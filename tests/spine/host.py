@@ -151,6 +151,11 @@ class Host:
         self._process.wait(WAIT)
         self._process = None
 
+    def signal(self, number: int) -> None:
+        """Send its process one."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def end(self) -> None:
         agent, self._agent = self._agent, None
         if agent is not None:

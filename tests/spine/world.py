@@ -35,6 +35,7 @@ class World:
         self._limits = limits
         self._count = 0
         self._clients: dict[str, AgentClient] = {}
+        self._password = PASSWORD
 
     def host(self, *, apart: bool = False) -> Host:
         """One more, running."""
@@ -59,9 +60,16 @@ class World:
         """One for each host; it finds out whether the cluster's password holds already."""
         if host.name not in self._clients:
             client = AgentClient(host.address, settings=Settings.of({}, source="test"), password=Secret(""))
-            client.candidate = Secret(PASSWORD)
+            client.candidate = Secret(self._password)
             self._clients[host.name] = client
         return self._clients[host.name]
+
+    def clients_know(self, password: str) -> None:
+        """Root's password is another one from here on."""
+        for client in self._clients.values():
+            client.close()
+        self._clients.clear()
+        self._password = password
 
     def get(self, host: Host, path: str, **query: Any) -> Any:
         return self.client(host).get(f"{API}{path}", **query).data

@@ -1,0 +1,91 @@
+"""A member that hangs, and a root password that somebody changed in SQL: the API goes on, in time."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.lifecycle.cluster import asked, leaves, scope
+from tests.spine.host import Host, eventually
+from tests.spine.world import PASSWORD, World
+
+HANGS_SECONDS = 2.0
+
+
+@pytest.fixture(scope="module")
+def half_asleep(tmp_path_factory: pytest.TempPathFactory, store_port: int) -> Iterator[tuple[Host, Host]]:
+    """A CLUSTER AGENT, and another one whose process is stopped, as on a host that hangs."""
+    world = World(tmp_path_factory.mktemp("asleep"), store_port)
+    try:
+        master, asleep = world.host(), world.host(apart=True)
+        world.gather(master, asleep)
+        world.good(world.over(master, world.init(master)))
+        eventually(lambda: asleep.identity == "CLUSTER AGENT")
+        asleep.signal(signal.SIGSTOP)
+        yield master, asleep
+        asleep.signal(signal.SIGCONT)
+    finally:
+        world.end()
+
+
+@pytest.mark.parametrize("path", ["/task/dag/unfinish", "/task/dag/maintain/agents", "/agents/status", "/task/dag/agent/main_dags"])
+def test_a_member_that_hangs_delays_a_list_by_two_seconds_at_most_and_is_named(half_asleep: tuple[Host, Host], path: str) -> None:
+    master, asleep = half_asleep
+    begun = time.monotonic()
+    received = asked(master, "GET", path)
+    assert time.monotonic() - begun < HANGS_SECONDS + 0.5  # half a second for a machine that has other things to do
+    assert received.status == 200
+    assert received.headers["x-oboe-missing"] == str(asleep.address)
+
+
+@pytest.mark.parametrize("path", ["/task/dag/maintain/ob", "/ob/info", "/ob/agents", "/task/dags/ob"])
+def test_what_needs_nobody_else_does_not_notice(half_asleep: tuple[Host, Host], path: str) -> None:
+    begun = time.monotonic()
+    received = asked(half_asleep[0], "GET", path)
+    assert time.monotonic() - begun < HANGS_SECONDS
+    assert received.status in (200, 404)
+
+
+def test_a_dag_of_the_one_that_hangs_is_answered_in_time(half_asleep: tuple[Host, Host]) -> None:
+    master, asleep = half_asleep
+    begun = time.monotonic()
+    received = asked(master, "GET", f"/task/dag/22130706433{asleep.address.port:05}1")
+    assert time.monotonic() - begun < 15
+    assert (received.status, received.code) == (500, "Common.Unexpected")
+
+
+def test_the_root_password_was_changed_in_sql(make_world: Callable[..., World]) -> None:
+    """The new one counts from its first use; oboe itself logs in as a user of its own and goes on in any case."""
+    world = make_world()
+    first, second = world.host(), world.host()
+    world.gather(first, second)
+    world.good(world.over(first, world.init(first)))
+    joiner = world.host()
+    for host in (first, second):
+        _change(host, "root", "changed in SQL")
+    made = asked(first, "POST", "/ob/scale_out", _out(joiner), password="changed in SQL")
+    assert made.status == 200, made.body
+    world.clients_know("changed in SQL")
+    world.good(world.over(first, str(made.data["id"])))
+    for host in (first, second, joiner):
+        assert asked(host, "GET", "/task/dag/maintain/ob", password="changed in SQL").data["state"] == "SUCCEED"
+        refused = asked(host, "GET", "/task/dag/maintain/ob", password=PASSWORD)
+        assert (refused.status, refused.code) == (401, "Security.Authentication.IncorrectOceanbasePassword")
+    world.good(world.over(first, world.ask(first, "/ob/stop", scope(joiner))))
+    world.good(world.over(first, world.ask(first, "/ob/start", scope(joiner))))
+    world.good(world.over(first, world.ask(second, "/ob/scale_in", leaves(joiner))))
+
+
+def _out(joiner: Host) -> dict[str, object]:
+    return {"agentInfo": {"ip": "127.0.0.1", "port": joiner.address.port}, "zone": "zone2", "obConfigs": {}}
+
+
+def _change(host: Host, user: str, password: str) -> None:
+    file = host.base / "database.json"
+    known = json.loads(file.read_text())
+    known["users"][user] = password
+    file.write_text(json.dumps(known))
