@@ -12,7 +12,7 @@ PEERS := .venv-peers
 PEERS_STAMP := $(PEERS)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bytecode demo demo-stop test check walks crash mutants bench bench-peers docs lock clean
+.PHONY: help setup bytecode demo demo-stop test check walks crash kills mutants bench bench-peers docs lock clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -55,6 +55,9 @@ walks: $(STAMP) ## Walk the state machine at random; EVENTS=5000000 SEED=0
 
 crash: bytecode ## Kill agents at every write and every message; EVERY=1
 	$(BIN)/python -m tests.crash --every $(EVERY)
+
+kills: bytecode ## Kill agents with SIGKILL at every node of an init and of a scale-out
+	KILLS=all $(BIN)/python -m pytest tests/spine/test_killed_everywhere.py
 
 bench: bytecode ## Measure, beside what one commit costs on this disk; writes .bench/latest.json
 	$(BIN)/python -m benchmarks

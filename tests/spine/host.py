@@ -151,6 +151,19 @@ class Host:
         self._process.wait(WAIT)
         self._process = None
 
+    def gate(self, *steps: str) -> None:
+        """Steps of these names, in a process of its own, wait when their work is done."""
+        for step in steps:
+            (self.own / f"gate.{step}").touch()
+
+    def at_gate(self) -> str:
+        """The step that waits; empty: none does."""
+        return next((path.name.removeprefix("at.") for path in self.own.glob("at.*")), "")
+
+    def open_gate(self, step: str) -> None:
+        for kind in ("gate", "at"):
+            (self.own / f"{kind}.{step}").unlink(missing_ok=True)
+
     def signal(self, number: int) -> None:
         """Send its process one."""
         assert self._process is not None
