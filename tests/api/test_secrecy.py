@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
+import threading
+import time
 from itertools import pairwise
 
 import pytest
@@ -138,3 +141,29 @@ def test_a_block_of_the_plain_padding_is_read() -> None:
     piece = b'{"auth":"' + b"a" * 200 + b'"}'
     block = secrecy.load_public_key(PAIR.public_key).encrypt(piece, padding.PKCS1v15())
     assert secrecy.open_header(PRIVATE, base64.b64encode(block).decode()).password == Secret("a" * 200)
+
+
+def test_a_header_is_opened_outside_the_interpreter_lock() -> None:
+    """Nobody is made to give the lock up here, so the other thread moves only while it is free."""
+    sealed = secrecy.seal_text(PAIR.public_key, b"x" * 150)
+    over = threading.Event()
+    moves = 0
+
+    def move() -> None:
+        nonlocal moves
+        while not over.is_set():
+            moves += 1
+            time.sleep(0)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(60.0)
+    other = threading.Thread(target=move)
+    try:
+        other.start()
+        for _ in range(200):
+            secrecy.open_text(PRIVATE, sealed)
+    finally:
+        over.set()
+        sys.setswitchinterval(before)
+        other.join()
+    assert moves > 50

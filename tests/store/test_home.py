@@ -212,6 +212,24 @@ def test_the_newest_maintenance_is_found_settled_or_not(home: Any) -> None:
     assert home.newest_maintenance() == over
 
 
+def test_an_edition_is_another_whenever_the_dag_or_its_lines_are(home: Any) -> None:
+    assert home.edition(1) is None
+    assert home.newest_maintenance_edition() is None
+    made = home.create(draft(maintenance=GLOBAL))
+    first = home.edition(made.id)
+    assert first == home.newest_maintenance_edition()
+    assert (first.dag_id, first.key, first.version, first.lines, first.regress) == (made.id, made.key, made.version, 0, 0)
+    change = step(made)
+    home.save([change])
+    second = home.edition(made.id)
+    assert second == replace(first, version=change.after.version)
+    home.save([], [line(change.after, 0)])
+    third = home.edition(made.id)
+    assert third == replace(second, lines=1)
+    home.create(draft())
+    assert third == home.edition(made.id) == home.newest_maintenance_edition()
+
+
 def test_pages_follow_each_other(home: Any) -> None:
     made = [home.create(draft("odd" if number % 2 else "even")) for number in range(10)]
     over = [finish(home, dag) for dag in made[:4]]

@@ -10,7 +10,7 @@ from oboe.control.views import DagView
 from oboe.domain import fold
 from oboe.domain.errors import TryAgain
 from oboe.domain.model import Dag
-from oboe.domain.records import LogRecord, Page
+from oboe.domain.records import Edition, LogRecord, Page
 from oboe.domain.values import MaintenanceKind
 
 __all__ = ["Copied", "Copier", "Copies", "Copy"]
@@ -71,6 +71,16 @@ class Copied:
     def newest_maintenance(self) -> Dag | None:
         return next((copy.dag for copy in self._copies if copy.dag.maintenance.kind is not MaintenanceKind.NONE), None)
 
+    def edition(self, number: int) -> Edition | None:
+        copy = next((copy for copy in self._copies if copy.dag.id == number), None)
+        if copy is None:
+            raise TryAgain("cluster.no_copy", "this agent has no copy of that task", after_seconds=5)
+        return _edition(copy)
+
+    def newest_maintenance_edition(self) -> Edition | None:
+        newest = self.newest_maintenance()
+        return None if newest is None else self.edition(newest.id)
+
     def page(self, page: Page) -> list[Dag]:
         found = [copy.dag for copy in self._copies if not page.names or copy.dag.name in page.names]
         found = [dag for dag in found if page.settled is None or fold.settled(dag) is page.settled]
@@ -87,6 +97,11 @@ class Copied:
     def logs(self, dag: Dag, sub_tasks: Sequence[int] | None = None, *, after: int = 0) -> list[LogRecord]:
         logs = next((copy.logs for copy in self._copies if copy.dag.key == dag.key), ())
         return [record for record in logs if record.id > after and (sub_tasks is None or record.sub_task in sub_tasks)]
+
+
+def _edition(copy: Copy) -> Edition:
+    """Below 0, so that no home has the same."""
+    return Edition(copy.dag.id, copy.dag.key, copy.dag.version, -1 - len(copy.logs))
 
 
 class Copier:

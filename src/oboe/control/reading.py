@@ -14,6 +14,7 @@ import msgspec
 
 from oboe.control.copied import Copier, Copies
 from oboe.control.gathering import Gathered
+from oboe.control.recent import Recent
 from oboe.control.views import DagView, Ref
 from oboe.domain import fold
 from oboe.domain.errors import OboeError, Refused, TryAgain, Unreachable
@@ -71,6 +72,7 @@ class Reading:
         self._link = link
         self._peers = peers
         self._copier = Copier(copies)
+        self._recent = Recent()
 
     # One
 
@@ -88,8 +90,14 @@ class Reading:
         return self._view(self._own, self._find(self._own, kind, number), details, alone=kind == "sub_task")
 
     def cluster_dag(self, kind: str, number: int, details: bool) -> DagView:
-        alone = kind == "sub_task"
-        return self._of_cluster(lambda home: [self._view(home, self._find(home, kind, number), details, alone=alone)])[0]
+        def read(home: DagStore) -> list[DagView]:
+            def found() -> DagView:
+                return self._view(home, self._find(home, kind, number), details, alone=kind == "sub_task")
+
+            edition = home.edition(number) if kind == "dag" else None
+            return [found() if edition is None else self._recent.view(edition, details, found)]
+
+        return self._of_cluster(read)[0]
 
     def since(self, home: HomeKind, number: int, line: int) -> DagView:
         """A dag of this agent's own home or of the cluster's, with the lines whose number is greater than ``line`` only."""
@@ -113,10 +121,14 @@ class Reading:
 
     def newest_cluster_maintenance(self, *, details: bool) -> DagView:
         def read(home: DagStore) -> list[DagView]:
-            newest = home.newest_maintenance()
-            if newest is None:
+            edition = home.newest_maintenance_edition()
+            if edition is None:
                 raise Refused("task.no_cluster_maintenance", "the cluster is not under maintenance")
-            return [self._view(home, (newest, 0), details)]
+
+            def found() -> DagView:
+                return self._view(home, self._find(home, "dag", edition.dag_id), details)
+
+            return [self._recent.view(edition, details, found)]
 
         return self._of_cluster(read)[0]
 

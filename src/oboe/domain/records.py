@@ -10,7 +10,7 @@ from oboe.domain.messages import Fence, LogLine, Order, Report
 from oboe.domain.model import Dag, Home, Leader, Maintenance, Plan
 from oboe.domain.values import Address, HomeKind, Operator, State
 
-__all__ = ["AttemptLine", "Change", "Draft", "Header", "InboxEntry", "LogRecord", "Orphan", "Page", "Regress", "is_clusters"]
+__all__ = ["AttemptLine", "Change", "Draft", "Edition", "Header", "InboxEntry", "LogRecord", "Orphan", "Page", "Regress", "is_clusters"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +97,19 @@ class InboxEntry:
     begun: bool
     ended: Report | None
     acknowledged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """Which state of a dag a home has: two that are equal stand for the same dag with the same lines."""
+
+    dag_id: int
+    key: str
+    version: int
+    lines: int
+    """The number of the last line that the home has of any dag."""
+    regress: int = 0
+    """As in `Regress.epoch`: versions and numbers of lines that were lost are given again only in a later one."""
 
 
 @dataclass(frozen=True, slots=True)

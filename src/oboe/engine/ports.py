@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol, TypeVar
 from oboe.domain.errors import Refused
 from oboe.domain.messages import Fence, Interrupt, Order, RecallAgent, Recollection, Report, Verdict
 from oboe.domain.model import Dag, Home, Leader
-from oboe.domain.records import AttemptLine, Change, Draft, Header, InboxEntry, LogRecord, Orphan, Page, Regress
+from oboe.domain.records import AttemptLine, Change, Draft, Edition, Header, InboxEntry, LogRecord, Orphan, Page, Regress
 from oboe.domain.values import Address, HomeKind, State
 from oboe.kit.run import Child, ChildStatus
 
@@ -20,6 +20,7 @@ __all__ = [
     "Courier",
     "DagStore",
     "Draft",
+    "Edition",
     "History",
     "InboxEntry",
     "InboxStore",
@@ -60,6 +61,12 @@ class DagStore(Protocol):
 
     def newest_maintenance(self) -> Dag | None:
         """The maintenance dag with the greatest id, settled or not."""
+
+    def edition(self, number: int) -> Edition | None:
+        """Which state the home has of the dag with this id, by one statement; None: there is no such dag."""
+
+    def newest_maintenance_edition(self) -> Edition | None:
+        """The same, of what `newest_maintenance` finds."""
 
     def page(self, page: Page) -> list[Dag]: ...
     def headers(self, states: Sequence[State], since: int, before: int) -> list[Header]:

@@ -22,7 +22,7 @@ from oboe.domain.errors import Bug, Refused
 from oboe.domain.fold import dag_state, holds_lock, settled
 from oboe.domain.messages import Level, LogLine
 from oboe.domain.model import Dag
-from oboe.domain.records import AttemptLine, Change, Draft, Header, LogRecord, Page, Regress
+from oboe.domain.records import AttemptLine, Change, Draft, Edition, Header, LogRecord, Page, Regress
 from oboe.domain.values import MaintenanceKind, State
 from oboe.store import statements
 from oboe.store.database import KEYS_MAX, Database, Row, Session, listed, portions
@@ -181,6 +181,13 @@ class SqlHome:
 
         return self._database.read(work)
 
+    def edition(self, number: int) -> Edition | None:
+        rows = self._database.read(lambda session: session.rows(statements.EDITION, (number,)) if number < _AFTER_ALL else [])
+        return _edition(rows)
+
+    def newest_maintenance_edition(self) -> Edition | None:
+        return _edition(self._database.read(lambda session: session.rows(statements.NEWEST_MAINTENANCE_EDITION)))
+
     def page(self, page: Page) -> list[Dag]:
         def work(session: Session) -> list[Dag]:
             numbers = _page(session, page)
@@ -275,6 +282,12 @@ def _whole(found: Sequence[Dag | Poisoned]) -> Dag:
     if isinstance(one, Poisoned):
         raise Bug("store.corrupt", f"dag {one.dag_id} ({one.key}) cannot be read: {one.reason}", hint="restore the store from a backup")
     return one
+
+
+def _edition(rows: Sequence[Row]) -> Edition | None:
+    for number, key, version, lines, regress in rows:
+        return Edition(number, key, version, lines, regress or 0)
+    return None
 
 
 def _state_row(dag: Dag) -> Row:

@@ -12,7 +12,7 @@ from oboe.domain.errors import Refused
 from oboe.domain.fold import dag_state, holds_lock, settled
 from oboe.domain.messages import Fence, Interrupt, Order, Report
 from oboe.domain.model import Dag
-from oboe.domain.records import AttemptLine, Change, Draft, Header, InboxEntry, LogRecord, Orphan, Page, Regress, is_clusters
+from oboe.domain.records import AttemptLine, Change, Draft, Edition, Header, InboxEntry, LogRecord, Orphan, Page, Regress, is_clusters
 from oboe.domain.values import MaintenanceKind, State
 from oboe.store.encoding import draft_dag
 from oboe.store.home import Poisoned, printable
@@ -131,6 +131,15 @@ class MemoryHome:
             )
             for dag in found
         ]
+
+    def edition(self, number: int) -> Edition | None:
+        with self._mutex:
+            dag = self._dags.get(number)
+            return None if dag is None else Edition(dag.id, dag.key, dag.version, self._last["log"], self._regress)
+
+    def newest_maintenance_edition(self) -> Edition | None:
+        newest = self.newest_maintenance()
+        return None if newest is None else self.edition(newest.id)
 
     def many(self, numbers: Sequence[int]) -> list[Dag]:
         with self._mutex:

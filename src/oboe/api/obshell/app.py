@@ -23,6 +23,7 @@ from oboe.api.obshell import agents, cluster, life, tasks
 from oboe.api.obshell.auth import Admitted, Door, Rule
 from oboe.api.obshell.errors import translate
 from oboe.api.obshell.ids import is_obproxy
+from oboe.api.obshell.printed import Printed
 from oboe.api.obshell.route import NO_CONTENT, Call, Route, Routes, parse_query
 from oboe.api.shared.envelope import NO_DATA, new_trace_id, wrap
 from oboe.api.shared.exchange import JSON, Answer, Request, Stream
@@ -61,6 +62,7 @@ class Obshell:
         self._control = control
         self.door = self._door = door or Door(control.keys)
         self.routes = Routes(prefix, routes)
+        self._printed = Printed()
 
     def answer(self, request: Request) -> Answer:
         """Answer one request; called on a worker thread. Never raises what a client caused."""
@@ -68,7 +70,7 @@ class Obshell:
         if found is None:
             return self._not_routed(request)
         route, values = found
-        call = _call(self._control, self._door, request, values)
+        call = self._call(request, values)
         try:
             if not route.public:
                 admitted = self._door.admit(request, _rule(route, values))
@@ -116,7 +118,7 @@ class Obshell:
         if found is None:
             return self._not_routed(request)
         route, values = found
-        call = _call(self._control, self._door, request, values)
+        call = self._call(request, values)
         call.forwarded_by = forwarded.from_agent
         try:
             self._door.check_password(forwarded.header, forwarded.password)
@@ -145,6 +147,20 @@ class Obshell:
             content_type=answer.content_type,
             headers=tuple(answer.headers),
             guessing=answer.status == 401,
+        )
+
+    def _call(self, request: Request, values: Mapping[str, str]) -> Call:
+        return Call(
+            control=self._control,
+            door=self._door,
+            printed=self._printed,
+            path_values=values,
+            query=parse_query(request.query),
+            body=request.body,
+            caller=Caller(source=request.source),
+            local=request.local,
+            received_at=request.received_at,
+            last_event_id=request.headers.get("last-event-id", ""),
         )
 
     def _not_routed(self, request: Request) -> Answer:
@@ -177,20 +193,6 @@ def _refused(request: Request, call: Call, error: OboeError, *, guessing: bool =
         content_type=_JSON_UTF8 if unopened else JSON,
         headers=tuple(call.headers),
         guessing=guessing,
-    )
-
-
-def _call(control: Control, door: Door, request: Request, values: Mapping[str, str]) -> Call:
-    return Call(
-        control=control,
-        door=door,
-        path_values=values,
-        query=parse_query(request.query),
-        body=request.body,
-        caller=Caller(source=request.source),
-        local=request.local,
-        received_at=request.received_at,
-        last_event_id=request.headers.get("last-event-id", ""),
     )
 
 

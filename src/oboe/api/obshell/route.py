@@ -12,6 +12,7 @@ import msgspec
 
 from oboe.api.obshell.auth import Door, Rule
 from oboe.api.obshell.codec import created, preview_object
+from oboe.api.obshell.printed import Printed
 from oboe.api.shared.envelope import NO_DATA
 from oboe.control.port import Caller, Control
 from oboe.control.views import DagView, Preview
@@ -48,6 +49,7 @@ class Call:
 
     control: Control
     door: Door
+    printed: Printed
     path_values: Mapping[str, str]
     query: Mapping[str, Sequence[str]]
     body: bytes = field(repr=False)

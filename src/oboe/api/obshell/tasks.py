@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 
@@ -168,8 +168,9 @@ def _ref(call: Call, kind: Literal["dag", "node", "sub_task"]) -> Ref:
 
 
 def _dag(call: Call, view: DagView, details: bool) -> DagObject:
+    """The object, encoded."""
     call.note_stale(view)
-    return codec.dag_object(view, details=details)
+    return cast(DagObject, call.printed.dag(view, details=details))
 
 
 def _dags(call: Call, views: Sequence[DagView], details: bool) -> Contents:
