@@ -55,7 +55,7 @@ class Clustering:
                 self._engine.nudge_lease()  # perhaps what has changed is what kept this agent from seeing it
             return
         if wanted:
-            _log.info("taking part in cluster %s", self._local.cluster_name())
+            _log.info("taking part in the cluster")
             self._engine.watch_lease(Candidacy(self._link.lease(), self._link, self._owed), self._link.home)
         else:
             _log.info("not taking part in a cluster any more")

@@ -28,6 +28,7 @@ from oboe.api.app import Api
 from oboe.api.obshell.ids import encode
 from oboe.api.shared.room import Room
 from oboe.config import Settings
+from oboe.control.chronicle import Chronicle
 from oboe.control.clustering import Clustering
 from oboe.control.hosts import Hosts
 from oboe.control.keys import AgentKeys
@@ -220,6 +221,7 @@ class Uses:
     def __init__(self, stores: Stores, membership: Membership, wires: Wires, work: Work) -> None:
         local, link, driver, engine = membership.local, membership.link, membership.driver, work.engine
         here, peers = local.address, lambda: wires.peers
+        engine.listen(Chronicle(_Names()).tell)
         self.cluster = Clustering(local, link, engine, wires.peers, membership.owed, left=stores.copies.clear)
         self.starter = Starter(
             here,
