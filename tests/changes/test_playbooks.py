@@ -48,7 +48,7 @@ def test_playbooks_are_listed_with_their_params_and_their_plan(place: Place) -> 
     assert whisper["params"]["properties"]["token"] == {"type": "string", "format": "password", "writeOnly": True}
     assert whisper["params"]["properties"]["count"] == {"type": "integer", "default": 1}
     assert books["Join self"]["source"] == "oboe"
-    assert "  token                secret           needed\n" in place.cli("playbook", "show", "Whisper").stdout
+    assert "\n  token   secret          needed\n" in place.cli("playbook", "show", "Whisper").stdout
 
 
 def test_a_playbook_is_run_with_typed_params_and_a_secret_that_nobody_sees(place: Place, tmp_path: Path) -> None:

@@ -61,10 +61,14 @@ def show(session: Session, name: str) -> None:
     starts = book["started_by"] or f'oboe playbook run "{book["name"]}"'
     click.echo(f"{book['name']}  ({book['source']}; kept by the {book['home'].lower()}; started by {starts})\n{book['doc']}\n\nparams")
     needed = book["params"].get("required") or []
+    rows = []
     for param, schema in _params(book).items():
         default = json.dumps(schema.get("default"), ensure_ascii=False)
         told = "needed" if param in needed else f"default {default}" if default != "null" else ""
-        click.echo(f"  {param:<20} {_type(schema):<16} {told:<24} {schema.get('description', '')}".rstrip())
+        rows.append((param, _type(schema), told, schema.get("description", "")))
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
+    for row in rows:
+        click.echo("  " + "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip())
     if book["plan"] is not None:
         click.echo("")
         show_preview(session, book["plan"])
