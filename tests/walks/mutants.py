@@ -314,7 +314,12 @@ MUTANTS = (
     Mutant(
         "tally", "upstream is not told", "                self._pass_on(node, (new > 0) - (old > 0), forward=False)", "                pass"
     ),
-    Mutant("tally", "marks are not counted", "        self.marked += (after.mark is Mark.DUE) - (before.mark is Mark.DUE)\n", ""),
+    Mutant(
+        "tally",
+        "marks are not counted",
+        "            self.marked += (after.mark is Mark.DUE) - (before.mark is Mark.DUE)\n",
+        "            pass\n",
+    ),
     Mutant("tally", "patience is never at its end", "        return sub_task.readied_at + node.patience\n", "        return 0\n"),
     Mutant(
         "tally",
@@ -323,7 +328,7 @@ MUTANTS = (
         "return sub_task.started_at + node.timeout",
     ),
     Mutant("state", "FAILED while a retry is due", "if halted(dag, tally) and not tally.marked:", "if halted(dag, tally):"),
-    Mutant("state", "FAILED while something is live", "    if tally.going:\n        return State.RUNNING\n", ""),
+    Mutant("state", "FAILED while something is live", "    if tally.going:\n        return RUNNING\n", ""),
     Mutant(
         "state",
         "a cancel does not halt",
@@ -336,13 +341,11 @@ MUTANTS = (
         "return dag.cancelled or bool(dag.halt_reason) or tally.broken > 0",
         "return dag.cancelled or bool(dag.halt_reason)",
     ),
-    Mutant(
-        "state", "rollbacks look upstream", "tally.down[node] if dag.operator is Operator.ROLLBACK else tally.up[node]", "tally.up[node]"
-    ),
+    Mutant("state", "rollbacks look upstream", "tally.down[node] if dag.operator is ROLLBACK else tally.up[node]", "tally.up[node]"),
     Mutant(
         "state",
         "a node is FAILED though marked",
-        "    if any(sub_task.broken for sub_task in sub_tasks):\n        return State.FAILED\n",
+        "    if any(sub_task.broken for sub_task in sub_tasks):\n        return FAILED\n",
         "",
     ),
     Mutant(

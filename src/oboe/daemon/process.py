@@ -11,6 +11,7 @@ from oboe.daemon.agent import Agent
 from oboe.database.port import Driver
 from oboe.domain.values import Address
 from oboe.hosts.logs import start_logging
+from oboe.hosts.memory import settle_memory
 from oboe.hosts.signals import Signals
 
 __all__ = ["run"]
@@ -33,6 +34,7 @@ def run(*, home: Path, ip: str, port: int, rpc_port: int | None, driver: str, pl
     agent.keep_address()
     told = Signals(signal.SIGTERM, signal.SIGINT)
     agent.start()
+    settle_memory()
     told.wait()
     agent.stop()
     return 0

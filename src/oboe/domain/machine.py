@@ -61,6 +61,8 @@ from oboe.domain.work import Work
 __all__ = ["advance"]
 
 _REPORTS = (Started, Shown, Ended, Wake, WentBack, Facts, PatiencePassed)
+_OF_EVERYTHING = (WentBack, Facts, PatiencePassed)
+"""Reports after which everything is looked at."""
 _DOUBLINGS_MAX = 16
 """The pause between automatic retries doubles so many times at most."""
 
@@ -85,7 +87,7 @@ def advance(dag: Dag, events: Sequence[Event], *, now: int, here: Address, epoch
             woken = True
         elif isinstance(event, _REPORTS):
             _HEARD[type(event)](work, event)
-            woken |= work.woken or isinstance(event, WentBack | Facts | PatiencePassed)
+            woken |= work.woken or isinstance(event, _OF_EVERYTHING)
         else:
             raise Bug("machine.request_not_alone", f"{type(event).__name__} goes to advance alone")
     if work.settled:
@@ -313,6 +315,8 @@ def _ready_neighbours(work: Work) -> None:
     left = work.tally.not_undone if back else work.tally.not_done
     over: list[int] = []
     for index in tuple(work.touched):
+        if work.sub_tasks[index].live:
+            continue
         node = plan.node_of[index]
         _ready_those(work, node, (index,))
         if not left[node]:

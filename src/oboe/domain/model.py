@@ -11,7 +11,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from oboe.domain.values import (
+    FAILED,
+    PASS,
+    READY,
+    ROLLBACK,
+    RUN,
+    RUNNING,
     SECOND,
+    SKIP,
+    SUCCEEDED,
     Address,
     HomeKind,
     MaintenanceKind,
@@ -139,7 +147,7 @@ class SubTask:
     @property
     def live(self) -> bool:
         """Its current attempt may be going on."""
-        return self.state in (State.READY, State.RUNNING) and not self.retry_at
+        return self.state in (READY, RUNNING) and not self.retry_at
 
     @property
     def resting(self) -> bool:
@@ -149,22 +157,22 @@ class SubTask:
     @property
     def unconfirmed(self) -> bool:
         """Over for its home, but its agent never said so: its Interrupt stays an open order."""
-        return self.stopping_at != 0 and self.state not in (State.READY, State.RUNNING)
+        return self.stopping_at != 0 and self.state not in (READY, RUNNING)
 
     @property
     def done(self) -> bool:
-        return self.state is State.SUCCEEDED and self.operator in (Operator.RUN, Operator.PASS)
+        return self.state is SUCCEEDED and self.operator in (RUN, PASS)
 
     @property
     def undone(self) -> bool:
         if self.attempt == 0:
             return not self.unsure
-        return self.state is State.SUCCEEDED and self.operator in (Operator.ROLLBACK, Operator.SKIP)
+        return self.state is SUCCEEDED and self.operator in (ROLLBACK, SKIP)
 
     @property
     def broken(self) -> bool:
         """FAILED and not marked: it halts the dag."""
-        return self.state is State.FAILED and self.mark is not Mark.DUE
+        return self.state is FAILED and self.mark is not Mark.DUE
 
 
 @dataclass(frozen=True, slots=True)

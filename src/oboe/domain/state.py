@@ -13,26 +13,26 @@ from __future__ import annotations
 
 from oboe.domain.model import Dag
 from oboe.domain.tally import Tally, tally_of
-from oboe.domain.values import Operator, State
+from oboe.domain.values import FAILED, PASS, PENDING, READY, ROLLBACK, RUNNING, SUCCEEDED, State
 
 __all__ = ["dag_state", "halted", "node_state", "state_of", "torn", "turn"]
 
 
 def state_of(dag: Dag, tally: Tally, started_at: int) -> State:
     """The dag's state, were it counted so and picked up then."""
-    if dag.operator is Operator.PASS:
-        return State.SUCCEEDED
+    if dag.operator is PASS:
+        return SUCCEEDED
     if dag.recalled_at:
-        return State.RUNNING
+        return RUNNING
     if not started_at:
-        return State.READY
+        return READY
     if tally.going:
-        return State.RUNNING
+        return RUNNING
     if tally.over(dag.operator):
-        return State.SUCCEEDED
+        return SUCCEEDED
     if halted(dag, tally) and not tally.marked:
-        return State.FAILED
-    return State.RUNNING
+        return FAILED
+    return RUNNING
 
 
 def dag_state(dag: Dag) -> State:
@@ -43,14 +43,14 @@ def dag_state(dag: Dag) -> State:
 def node_state(dag: Dag, node: int) -> State:
     """PENDING, RUNNING, FAILED or SUCCEEDED (done, or undone after it was begun)."""
     sub_tasks = [dag.sub_tasks[index] for index in dag.plan.sub_tasks_of(node)]
-    if any(sub_task.state in (State.READY, State.RUNNING) for sub_task in sub_tasks):
-        return State.RUNNING
+    if any(sub_task.state in (READY, RUNNING) for sub_task in sub_tasks):
+        return RUNNING
     if any(sub_task.broken for sub_task in sub_tasks):
-        return State.FAILED
-    if dag.operator is not Operator.ROLLBACK:
-        return State.SUCCEEDED if all(sub_task.done for sub_task in sub_tasks) else State.PENDING
-    undone = all(sub_task.undone for sub_task in sub_tasks) and any(sub_task.state is State.SUCCEEDED for sub_task in sub_tasks)
-    return State.SUCCEEDED if undone else State.PENDING
+        return FAILED
+    if dag.operator is not ROLLBACK:
+        return SUCCEEDED if all(sub_task.done for sub_task in sub_tasks) else PENDING
+    undone = all(sub_task.undone for sub_task in sub_tasks) and any(sub_task.state is SUCCEEDED for sub_task in sub_tasks)
+    return SUCCEEDED if undone else PENDING
 
 
 def halted(dag: Dag, tally: Tally) -> bool:
@@ -66,4 +66,4 @@ def torn(dag: Dag) -> bool:
 
 def turn(dag: Dag, tally: Tally, node: int) -> bool:
     """Everything upstream is done; in a rollback, everything downstream is undone."""
-    return not (tally.down[node] if dag.operator is Operator.ROLLBACK else tally.up[node])
+    return not (tally.down[node] if dag.operator is ROLLBACK else tally.up[node])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 
 from oboe.domain.model import Dag, NodePlan, Plan, SubTask
-from oboe.domain.values import Mark, Operator, State
+from oboe.domain.values import READY, ROLLBACK, RUNNING, Mark, Operator
 
 __all__ = ["Tally", "tally_of", "timer_of"]
 
@@ -68,7 +68,7 @@ class Tally:
             node = plan.node_of[index]
             self.not_done[node] += not sub_task.done
             self.not_undone[node] += not sub_task.undone
-            self.going += sub_task.state in (State.READY, State.RUNNING)
+            self.going += sub_task.state in (READY, RUNNING)
             self.broken += sub_task.broken
             self.marked += sub_task.mark is Mark.DUE
             self.due(timer_of(sub_task, plan.nodes[node]))
@@ -97,10 +97,13 @@ class Tally:
 
     def moved(self, index: int, before: SubTask, after: SubTask) -> None:
         """Follow the change of one sub-task."""
+        if after.state is RUNNING and before.state is READY and after.operator is before.operator and after.mark is before.mark:
+            return  # what has begun counts as it did
         node = self.plan.node_of[index]
-        self.going += (after.state in (State.READY, State.RUNNING)) - (before.state in (State.READY, State.RUNNING))
+        self.going += (after.state in (READY, RUNNING)) - (before.state in (READY, RUNNING))
         self.broken += after.broken - before.broken
-        self.marked += (after.mark is Mark.DUE) - (before.mark is Mark.DUE)
+        if after.mark is not before.mark:
+            self.marked += (after.mark is Mark.DUE) - (before.mark is Mark.DUE)
         if delta := before.done - after.done:
             self.not_done_total += delta
             old, new = self.not_done[node], self.not_done[node] + delta
@@ -128,18 +131,18 @@ class Tally:
 
     def over(self, operator: Operator) -> bool:
         """Nothing is left to do for a dag with that operator."""
-        return not (self.not_undone_total if operator is Operator.ROLLBACK else self.not_done_total)
+        return not (self.not_undone_total if operator is ROLLBACK else self.not_done_total)
 
 
 def timer_of(sub_task: SubTask, node: NodePlan) -> int:
     """When time alone changes this sub-task: it is retried, stopped, or given up; 0: never."""
-    if sub_task.state is not State.READY and sub_task.state is not State.RUNNING:
+    if sub_task.state is not READY and sub_task.state is not RUNNING:
         return 0
     if sub_task.retry_at:
         return sub_task.retry_at
     if sub_task.stopping:
         return sub_task.stopping_at + node.grace
-    if sub_task.state is State.READY:
+    if sub_task.state is READY:
         return sub_task.readied_at + node.patience
     return sub_task.deadline or sub_task.started_at + node.timeout
 

@@ -7,12 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from oboe.domain.values import Operator, State
+from oboe.domain.values import FAILED, PASS, PENDING, READY, ROLLBACK, RUN, RUNNING, SKIP, SUCCEEDED, Operator, State
 
 __all__ = ["TABLE", "Row", "explains"]
-
-PENDING, READY, RUNNING, FAILED, SUCCEEDED = State
-RUN, ROLLBACK, PASS, SKIP = Operator
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,7 +144,8 @@ class Scheduler:
 
     def _put(self, item: Item) -> None:
         self._items.append(item)
-        self._bell.put(None)
+        if self._bell.empty():  # else whoever takes that ring out takes this item out after it
+            self._bell.put(None)
 
     def nudge(self, key: str) -> None:
         """Have a look at that dag."""
