@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from oboe.domain.errors import StepFailed, TryAgain, Unreachable
+from oboe.domain.errors import Interrupted, StepFailed, TryAgain, Unreachable
 from oboe.domain.model import Maintenance
 from oboe.domain.values import Address, HomeKind, MaintenanceKind
 from oboe.kit import Run, Sketch, Step, playbook
 from oboe.kit.run import ChildStatus
 from oboe.membership.local import LocalAgent
-from oboe.playbooks.leading import child_id
+from oboe.playbooks.leading import child_id, lead, let_go
 
 __all__ = ["RemoveAllParams", "RemoveFollowerParams", "ToSingleParams", "agent_to_single", "remove_all_agents", "remove_follower_agent"]
 
@@ -60,15 +60,20 @@ class RemoveFollower(_RemoveStep):
 
     def run(self, run: Run) -> None:
         run.log(f"send remove agent request to follower, agent: {run.agent}")
+        child = None
         try:
-            child = run.lead(run.agent, "Agent to single", ToSingleParams(str(run.here)), name="Agent to single")
+            child = lead(run, run.agent, "Agent to single", ToSingleParams(str(run.here)), name="Agent to single")
             run.log(f"send remove agent request succeed, remote dag id: &{{{child_id(run, child)}}}")
             status = run.watch(child, _ended, why=f"{run.agent} to become SINGLE", timeout=60)
+            if status.state == "FAILED":
+                raise StepFailed("child.failed", f"{run.agent} did not become SINGLE: {'; '.join(status.lines)}")
         except (Unreachable, TryAgain) as error:
             hint = "RETRY when it answers again, PASS to remove it anyway"
             raise StepFailed(error.code, f"{run.agent} could not be told: {error.message}", hint=hint) from error
-        if status.state == "FAILED":
-            raise StepFailed("child.failed", f"{run.agent} did not become SINGLE: {'; '.join(status.lines)}")
+        except (StepFailed, Interrupted):
+            if child is not None:
+                let_go(run, child)
+            raise
 
 
 class ForgetFollower(_RemoveStep):
