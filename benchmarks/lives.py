@@ -20,7 +20,11 @@ from oboe.domain.values import SECOND, HomeKind
 from oboe.kit.step import Step
 from oboe.store.sqlite import Sqlite, SqliteHome
 
-__all__ = ["first_answer_ms", "idle", "kill_resume_s", "process_start_s"]
+__all__ = ["first_answer_ms", "http_running_p50_ms", "idle", "kill_resume_s", "process_start_s"]
+
+_PLAYBOOKS = Path(__file__).parent / "playbooks"
+_DRIVEN = ("--driver", "fake", "--playbooks", str(_PLAYBOOKS))
+"""Agents without a database, which know the steps that are measured."""
 
 _WAIT_SECONDS = 30.0
 
@@ -41,8 +45,7 @@ def first_answer_ms(agent: AgentProcess, sizes: Sizes) -> float:
 
 def kill_resume_s(directory: Path, sizes: Sizes) -> float:
     """From the SIGKILL to the moment when the step that was running begins again; the agent is started anew at once."""
-    playbooks = Path(__file__).parent / "playbooks"
-    agent = AgentProcess(directory / "killed", "--driver", "fake", "--playbooks", str(playbooks))
+    agent = AgentProcess(directory / "killed", *_DRIVEN)
     marks = directory / "marks"
     spans = []
     try:
@@ -59,6 +62,29 @@ def kill_resume_s(directory: Path, sizes: Sizes) -> float:
     finally:
         agent.end(signal.SIGKILL)
     return statistics.median(spans)
+
+
+def http_running_p50_ms(directory: Path, sizes: Sizes) -> float:
+    """From the call of a client to the moment that the record of the first sub-task gives as its start."""
+    agent = AgentProcess(directory / "asked", *_DRIVEN)
+    asked_at = {}
+    try:
+        agent.start()
+        client = agent.client()
+        for _ in range(sizes.requests):
+            now = time.time_ns()
+            asked_at[client.post("/oboe/v1/playbooks/Nothing", {}).data["dag_id"]] = now
+    finally:
+        agent.end()
+    database = Sqlite(agent.home / "oboe.db")
+    try:
+        dags = SqliteHome(database).many(list(asked_at))
+    finally:
+        database.close()
+    waits = [dag.sub_tasks[0].started_at - asked_at[dag.id] for dag in dags]
+    if len(waits) != sizes.requests or min(waits) <= 0:
+        raise Unmeasured(f"{len(waits)} of {sizes.requests} dags began")
+    return statistics.median(waits) / 1e6
 
 
 def idle(agent: AgentProcess, count: Path, sizes: Sizes) -> dict[str, float]:

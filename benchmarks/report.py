@@ -32,6 +32,7 @@ ROWS = (
     Row("chains_submitted_steps_per_second", "  with their creation", "steps/s"),
     Row("parallel1000_s", "1 dag, 1 000 parallel sub-tasks", "s", 0.5, milliseconds=1000, per=1000),
     Row("request_running_p50_ms", "request to RUNNING, p50", "ms", 20.0, milliseconds=1),
+    Row("http_running_p50_ms", "  over HTTP, with its encryption", "ms", 20.0, milliseconds=1),
     Row("seekdb.floor_ms", "the floor when seekdb was measured", "ms"),
     Row("seekdb.gap_p50_ms", "on seekdb: step to step, p50", "ms", 3.0, milliseconds=1),
     Row("seekdb.chain9_ms", "on seekdb: chain of 9", "ms", milliseconds=1),
