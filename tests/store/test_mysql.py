@@ -10,11 +10,12 @@ import pymysql
 import pytest
 
 from oboe.domain.errors import Bug, Refused, TryAgain, Unreachable
+from oboe.domain.records import Regress
 from oboe.domain.values import Address
 from oboe.kit.secret import Secret
 from oboe.store.mysql import ID_JUMP, Directory, Lease, Mysql, MysqlHome, create_schema
 from oboe.store.sealing import Sealer
-from tests.store.samples import HERE, THERE, draft, step
+from tests.store.samples import GLOBAL, HERE, THERE, draft, step
 
 
 def _run(mysql: Mysql, statement: str, *values: Any) -> Any:
@@ -45,6 +46,42 @@ def test_the_lease_is_had_by_one_agent_until_it_runs_out(mysql: Mysql) -> None:
     assert expired[2] < 0
     assert lease.take(THERE, 60) == 2
     assert not lease.renew(HERE, 1, 60), "its epoch is over"
+
+
+def test_before_the_first_epoch_the_lease_can_be_reserved(mysql: Mysql) -> None:
+    lease = Lease(mysql)
+    lease.reserve(HERE, 60)
+    assert lease.take(THERE, 60) is None
+    assert lease.take(HERE, 10) == 1
+    assert lease.look().left < 11
+    lease.reserve(THERE, 60)
+    assert lease.look().agent == HERE
+
+
+def test_in_one_epoch_the_end_of_the_lease_never_falls_and_a_store_that_was_put_back_shows_by_it(mysql: Mysql) -> None:
+    lease = Lease(mysql)
+    lease.take(HERE, 60)
+    before = lease.look().beat
+    assert lease.take(HERE, 10) == 1
+    assert before < lease.look().beat < (renewed := lease.renew(HERE, 1, 90))
+    assert renewed == lease.look().beat
+    assert not lease.renew(HERE, 1, 90, beat_min=renewed + 1)
+    assert lease.look().beat == renewed
+
+
+def test_a_store_that_went_back_begins_a_new_epoch_and_grants_no_maintenance_lock(mysql: Mysql) -> None:
+    lease, home = Lease(mysql), MysqlHome(mysql)
+    assert lease.take(HERE, 60) == 1
+    first = home.create(draft("Before"))
+    assert lease.take(HERE, 60, went_back=True, epoch_min=5) == 5
+    assert home.regress().epoch == 5
+    with pytest.raises(Refused, match="the store went back"):
+        home.create(draft("Locked", maintenance=GLOBAL))
+    after = home.create(draft("After"))
+    assert (first.epoch, after.epoch, after.id > ID_JUMP) == (0, 5, True)
+    home.end_recall()
+    assert home.regress() == Regress(5, 0)
+    assert home.create(draft("Locked", maintenance=GLOBAL)).epoch == 5
 
 
 def test_the_same_agent_keeps_its_epoch_and_can_renew_what_nobody_took(mysql: Mysql) -> None:

@@ -15,8 +15,9 @@ from oboe.domain.values import Address, HomeKind, Identity
 from oboe.engine.server import Engine
 from oboe.membership.link import ClusterLink
 from oboe.membership.local import LocalAgent
+from oboe.membership.marks import Marks, contradicts
 from oboe.membership.owed import Owed
-from oboe.membership.verbs import WakeDag
+from oboe.membership.verbs import StoreMark, WakeDag
 from oboe.remote.messages import Nothing
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Clustering:
         self._engine = engine
         self._peers = peers
         self._owed = owed
+        self._marks = Marks(local)
         self._left = left
         """Called when this agent is in no cluster any more."""
         self._lock = threading.Lock()
@@ -56,7 +58,8 @@ class Clustering:
             return
         if wanted:
             _log.info("taking part in the cluster")
-            self._engine.watch_lease(Candidacy(self._link.lease(), self._link, self._owed), self._link.home)
+            candidacy = Candidacy(self._link.lease(), self._link, self._owed, self._marks, lambda: self._peers)
+            self._engine.watch_lease(candidacy, candidacy.home)
         else:
             _log.info("not taking part in a cluster any more")
             self._engine.leave_lease()
@@ -67,11 +70,14 @@ class Clustering:
     def stop(self) -> None:
         with self._lock:
             self._joined = False
+        self._marks.write_down()
 
     def submit(self, draft: Draft) -> Dag:
         """Create a dag in its home and have it begun: an own one by the engine, a cluster's by whoever maintains it."""
         if draft.home.kind is HomeKind.AGENT or self._engine.serves_cluster():
             return self._engine.submit(draft)
+        if self._marks.own().seat not in ("", self._link.seat()):
+            raise TryAgain("cluster.primary_moved", "the cluster has another primary, and its maintainer has not taken it up yet")
         dag = self._link.home().create(draft)
         self._tell_maintainer(dag.key)
         return dag
@@ -80,6 +86,15 @@ class Clustering:
         """Another agent created a dag in the cluster home that this one serves."""
         self._engine.nudge(HomeKind.CLUSTER, key)
         return Nothing()
+
+    def compare(self, seen: StoreMark) -> StoreMark:
+        """How far another member has seen the store go, against how far this one has; the answer is this one's.
+
+        If this one maintains it, and the store cannot have come here from there without a loss, it takes it up anew."""
+        own = self._marks.own()
+        if self._engine.serves_cluster() and contradicts(seen, own):
+            self._engine.distrust(f"a member has seen it at {seen}, and it is at {own}", seen.epoch)
+        return own
 
     def maintainer(self) -> Address | None:
         """Who maintains the cluster; asked of the cluster's home when this agent has not seen it yet. None also when that is away."""

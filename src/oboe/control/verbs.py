@@ -32,6 +32,7 @@ from oboe.membership.verbs import (
     Leave,
     LedBy,
     SignalDag,
+    StoreMark,
     WakeDag,
 )
 from oboe.remote.messages import Nothing
@@ -108,6 +109,7 @@ def register_verbs(
     looking: Looking,
     listing: Listing,
     begin_cluster: Callable[[str], Any],
+    compare_marks: Callable[[StoreMark], StoreMark],
     forward: Callable[[ForwardedRequest], Any],
 ) -> None:
     """Register all verbs but those of the engine's messages."""
@@ -131,6 +133,7 @@ def register_verbs(
     verbs.on("dag.ask", AskDag, lambda caller, request: led.ask(request), long=True)
     verbs.on("dag.follow", FollowDag, lambda caller, request: led.follow(request), long=True)
     verbs.on("cluster.begin", WakeDag, lambda caller, request: begin_cluster(request.dag_key))
+    verbs.on("store.mark", StoreMark, lambda caller, request: compare_marks(request))
     verbs.on("http.forward", ForwardedRequest, lambda caller, request: forward(request), long=True)
 
 

@@ -54,6 +54,7 @@ from oboe.domain.model import Home
 from oboe.domain.values import Address, HomeKind
 from oboe.engine.attempt import Tools
 from oboe.engine.limits import Limits
+from oboe.engine.recollection import orphan_words
 from oboe.engine.server import Engine
 from oboe.hosts.process import end_recorded, launch
 from oboe.kit.naming import Naming
@@ -207,7 +208,7 @@ class Work:
             clock=time.time_ns,
         )
         courier = RpcCourier(peers, self._maintainer, wrap=membership.wrap_params)
-        self.engine = Engine(tools=tools, home=stores.own, inbox=stores.inbox, courier=courier)
+        self.engine = Engine(tools=tools, home=stores.own, inbox=stores.inbox, courier=courier, members=lambda: _members(local))
         register_courier(wires.verbs, self.engine, unwrap=membership.unwrap_params)
 
     def _maintainer(self) -> Address | None:
@@ -263,6 +264,7 @@ class Uses:
         status = self._engine.status()
         found = [f"{what}: {why}" for what, why in status.troubles.items()]
         found += [f"dag {key}: {why}" for key, why in status.set_aside.items()]
+        found += [orphan_words(orphan) for orphan in self._engine.orphans()]
         return found + self.cluster.troubles()
 
 
@@ -285,8 +287,13 @@ class Faces:
             looking=uses.looking,
             listing=uses.listing,
             begin_cluster=uses.cluster.begin,
+            compare_marks=uses.cluster.compare,
             forward=self.api.answer_forwarded,
         )
+
+
+def _members(local: LocalAgent) -> tuple[Address, ...]:
+    return tuple(member.address for member in local.members())
 
 
 class _Names:

@@ -69,6 +69,7 @@ class Housekeeping:
                     break
         self._remind(now - int(limits.remind_seconds * SECOND))
         self._inbox.forget(now - int(limits.inbox_keep_seconds * SECOND))
+        self._inbox.drop_orphans(now - int(limits.keep_seconds * SECOND))
         self._sweep_work(now)
         return count
 

@@ -9,7 +9,7 @@ from oboe.domain.messages import Recollection
 from oboe.domain.records import InboxEntry, Orphan
 from oboe.domain.values import Operator
 
-__all__ = ["orphans_of", "recollect"]
+__all__ = ["orphan_words", "orphans_of", "recollect"]
 
 
 def recollect(entries: Sequence[InboxEntry], *, at: int) -> Recollection:
@@ -53,3 +53,8 @@ def _outcome(entry: InboxEntry) -> str:
     if entry.ended is None:
         return "told to stop"
     return "SUCCEEDED" if entry.ended.ok else "FAILED"
+
+
+def orphan_words(orphan: Orphan) -> str:
+    """For people."""
+    return f"{orphan.name} (dag {orphan.dag_id}) is lost with the cluster's store; here it did: {'; '.join(orphan.did)}"

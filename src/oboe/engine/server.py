@@ -173,7 +173,7 @@ class Engine:
         with self._lock:
             self.unserve_cluster()
             regress, seconds = home.regress(), self._tools.limits.recall_seconds
-            going_back = GoingBack(regress, members=self._members, distrust=self._distrust, patience_seconds=seconds)
+            going_back = GoingBack(regress, members=self._members, distrust=self.distrust, patience_seconds=seconds)
             served = _Served(home, self.executor, self._courier, epoch=epoch, going_back=going_back)
             for listener in self._listeners:
                 served.scheduler.listen(listener)
@@ -215,6 +215,13 @@ class Engine:
         keeper = self._lease
         if keeper is not None:
             keeper.nudge()
+
+    def distrust(self, why: str, epoch: int) -> None:
+        """The cluster's store went back while it was served here: let go, and take it up again in an epoch after that one."""
+        _log.error("the cluster's store went back: %s", why)
+        keeper = self._lease
+        if keeper is not None:
+            keeper.distrust(epoch)
 
     # Homes
 
@@ -341,13 +348,6 @@ class Engine:
         return self._inbox.orphans()
 
     # Inside
-
-    def _distrust(self, why: str, epoch: int) -> None:
-        """The cluster's store went back while it was served here: let go, and take it up again in a new epoch."""
-        _log.error("the cluster's store went back: %s", why)
-        keeper = self._lease
-        if keeper is not None:
-            keeper.distrust(epoch)
 
     def _of(self, home: HomeKind) -> Scheduler:
         if home is HomeKind.AGENT:

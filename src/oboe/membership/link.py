@@ -73,6 +73,7 @@ class ClusterLink:
         self._lock = threading.Lock()
         self._primary: Primary | None = None
         self._store: Mysql | None = None
+        self._served: Mysql | None = None
         self._hasten_again_at = 0.0
         self.trouble = ""
         """Why the cluster's home could not be reached when it was last tried; empty when it could."""
@@ -104,6 +105,14 @@ class ClusterLink:
             answers.append(f"{candidate.ip}:{candidate.mysql_port} is {role or 'without a role'}")
         self.trouble = "; ".join(answers) or "no database is known"
         raise Unreachable("cluster.no_primary", f"no primary: {self.trouble}", hint="start the primary, or fail over to a standby")
+
+    @property
+    def here(self) -> Address:
+        return self._local.address
+
+    def seat(self) -> str:
+        """Which database is the primary: ``ip:mysql_port``. `Unreachable` ``cluster.no_primary``."""
+        return _seat(self.primary())
 
     def clone_obstacle(self, *, hasten: bool = False) -> str:
         """What a clone of the primary must still wait for; empty: nothing. ``hasten`` also asks the primary to get there sooner."""
@@ -179,8 +188,9 @@ class ClusterLink:
     def close(self) -> None:
         with self._lock:
             self._primary = None
-            store, self._store = self._store, None
-        if store is not None:
+            stores = [store for store in (self._store, self._served) if store is not None]
+            self._store = self._served = None
+        for store in stores:
             store.close()
 
     # The home
@@ -194,6 +204,17 @@ class ClusterLink:
     def request_keys(self) -> RequestKeys:
         """Those that every agent of the cluster knows."""
         return RequestKeys(self._database())
+
+    def home_at(self, seat: str) -> MysqlHome:
+        """Dags of the cluster, as long as its primary is that database: its connections go to no other."""
+        from oboe.store.mysql import Mysql, MysqlHome
+
+        database = Mysql(lambda: self._connect(seat), lost=self.lost)
+        with self._lock:
+            before, self._served = self._served, database
+        if before is not None:
+            before.close()
+        return MysqlHome(database)
 
     def lease(self) -> Lease:
         from oboe.store.mysql import Lease
@@ -383,10 +404,12 @@ class ClusterLink:
         finally:
             store.close()
 
-    def _connect(self) -> Connection[Any]:
-        """A connection to the primary's ``oboe`` database."""
+    def _connect(self, seat: str = "") -> Connection[Any]:
+        """A connection to the primary's ``oboe`` database; with ``seat`` to that primary's only."""
         for last in (False, True):
             primary = self.primary()
+            if seat and _seat(primary) != seat:
+                raise TryAgain("cluster.primary_moved", f"the primary was {seat}, and is {_seat(primary)} now")
             try:
                 return self._dial(primary.ip, primary.mysql_port, database=STORE_DATABASE)
             except Unreachable:
@@ -441,3 +464,7 @@ def _server_row(row: ServerRow) -> dict[str, Any]:
         "with_rootserver": row.with_rootserver,
         "build_version": row.build_version,
     }
+
+
+def _seat(primary: Primary) -> str:
+    return f"{primary.ip}:{primary.mysql_port}"

@@ -47,6 +47,7 @@ _CLUSTER_FACTS = (
     "ports",
     "agent_numbers",
     "owed",
+    "store_mark",
     *SHARED_FACTS,
     *(f"{name}_copy" for name in SHARED_FACTS),
 )
@@ -108,6 +109,7 @@ class LocalAgent:
         """The cluster that was to be is not: its members are a MASTER and FOLLOWERs again, without databases.
 
         A FOLLOWER forgets what it has copied; the MASTER has most of it from its configuration, and keeps it."""
+        self.forget("store_mark")
         if self.address != master:
             self.forget("root_password", "store_password", "authority_key", "cluster_id", "cluster_name")
         identities = {True: Identity.MASTER, False: Identity.FOLLOWER}
@@ -187,6 +189,11 @@ class LocalAgent:
         with self._lock:
             self._put(**facts)
         self._tell()
+
+    def keep(self, **facts: Any) -> None:
+        """Write facts down that nobody waits to hear of."""
+        with self._lock:
+            self._put(**facts)
 
     def forget(self, *names: str) -> None:
         with self._lock:

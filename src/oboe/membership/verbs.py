@@ -22,6 +22,7 @@ __all__ = [
     "LedBy",
     "LedDags",
     "SignalDag",
+    "StoreMark",
     "WakeDag",
 ]
 
@@ -105,6 +106,16 @@ class SignalDag(msgspec.Struct):
     dag_key: str
     name: str
     payload: Any = None
+
+
+class StoreMark(msgspec.Struct, frozen=True):
+    """``store.mark``: so far have I seen the cluster's store go (epoch 0: not at all); how far have you? See `oboe.membership.marks`."""
+
+    epoch: int = 0
+    seat: str = ""
+    """``ip:mysql_port`` of the primary."""
+    beat: int = 0
+    """The end of the lease by the primary's clock, microseconds."""
 
 
 class WakeDag(msgspec.Struct):

@@ -241,7 +241,7 @@ class MigrateData(_InitStep):
         version = run.use(Driver).version()
         link = run.use(ClusterLink)
         link.fill(rows, cluster_id=local.cluster_id(), cluster_name=local.cluster_name(), version=version)
-        link.lease().take(local.address, FIRST_LEASE_SECONDS)
+        link.lease().reserve(local.address, FIRST_LEASE_SECONDS)
         link.clone_obstacle(hasten=True)  # so that a scale out that follows need not wait for it
 
     def rollback(self, run: Run) -> None:
