@@ -53,6 +53,20 @@ def locked(params: TrialParams, sketch: Sketch) -> None:
     sketch.stage("only", Gate, args={"gate": "only"})
 
 
+class Measured(Gate):
+    """Says how far it is before it waits."""
+
+    def run(self, run: Run) -> None:
+        run.progress(3, 12, "files")
+        super().run(run)
+
+
+@playbook("Measured trial", home=HomeKind.AGENT, params=TrialParams)
+def measured(params: TrialParams, sketch: Sketch) -> None:
+    """One gate whose step shows its progress."""
+    sketch.stage("only", Measured, args={"gate": "only"})
+
+
 class Flaky(Step):
     """Fails until a file is there."""
 

@@ -50,6 +50,18 @@ def test_it_is_told_what_the_dag_waits_for_and_when_that_is_over(place: Place) -
         assert next(event for event in events if event.name == "end").data == {"state": "SUCCEEDED"}
 
 
+def test_progress_is_told_by_every_face(place: Place) -> None:
+    dag = place.start("Measured trial")
+    progress = {"done": 3, "total": 12, "unit": "files"}
+    with heard_at(place, dag) as response:
+        tasks = (event.data["sub_tasks"][0] for event in told(response) if event.name == "dag")
+        assert next(task for task in tasks if task["additional"])["additional"] == {"progress": progress}
+    shown = place.json("task", "show", encode(dag.home, dag.id))
+    assert shown["additional_data"]["progress"] == progress
+    assert "3 of 12 files, 25 %" in place.cli("task", "show", encode(dag.home, dag.id)).stdout
+    place.open("only")
+
+
 def test_who_comes_back_gets_the_lines_that_it_missed_and_no_other(place: Place) -> None:
     dag = place.start("Flaky trial")
     place.until(dag, lambda now: fold.dag_state(now).name == "FAILED")

@@ -83,7 +83,7 @@ def test_a_vendors_agent_is_looked_at_once_a_second_and_no_agent_is_asked_twice_
 ) -> None:
     world, agent = World(), Agent(dag("RUNNING"), dag("RUNNING", 2), dag("SUCCEED", 2), waiting=answer)
     list(changes(agent, world))
-    assert (world.pauses, agent.asked.count("/oboe/v1/dags/11/waiting")) == (pauses, 1)
+    assert (world.pauses, agent.asked.count("/oboe/v1/dags/11")) == (pauses, 1)
 
 
 def test_a_dag_that_waits_as_a_whole_says_so() -> None:
@@ -151,6 +151,23 @@ def test_a_reason_whose_numbers_move_is_not_told_at_every_look() -> None:
     for age in range(20):
         lines.show(Look(read_dag(dag("RUNNING")), 0.0, (f"primary age {age}.5 of 10 s", "an approval")))
     assert [line.split("waits: ")[1].strip() for line in told if "waits" in line] == ["primary age 0.5 of 10 s", "an approval"]
+
+
+def test_progress_is_told_and_not_at_every_look() -> None:
+    told: list[str] = []
+    lines = Lines(told.append)
+    task = dag("RUNNING")["nodes"][0]["sub_tasks"][0]["id"]
+    for done in (3, 4):
+        shown = {"id": task, "state": "RUNNING", "additional": {"progress": {"done": done, "total": 12, "unit": "files"}}}
+        look = next(changes(Agent(dag("RUNNING"), waiting={"sub_tasks": [shown], "waits": []}), World()))
+        lines.show(look)
+    assert [line.split("◔")[1].split() for line in told if "files" in line] == [["3", "of", "12", "files,", "25", "%"]]
+
+
+@pytest.mark.parametrize("progress", [None, "much", {}, {"done": "x", "total": 3}, {"done": 1}, [1, 2]])
+def test_what_is_no_progress_is_not_told(progress: Any) -> None:
+    task = {"id": "31", "state": "RUNNING", "additional": {"progress": progress}}
+    assert next(changes(Agent(dag("RUNNING"), waiting={"sub_tasks": [task]}), World())).progress == {}
 
 
 def two(state: str, operator: str, first: tuple[str, str], second: tuple[str, str], logs: list[str]) -> Look:

@@ -6,7 +6,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -101,6 +101,8 @@ class Lines:
         self._logs: dict[str, int] = {}
         self._told: dict[str, float] = {}
         """Shapes of reasons, and when each was told."""
+        self._progressed: dict[str, float] = {}
+        """When each node's progress was told."""
         self._begun = time.monotonic()
         self._dag: tuple[str, str] = ("", "")
 
@@ -137,6 +139,10 @@ class Lines:
         self._states[node.id] = state
         if node.state not in FINISHED:
             self._show_logs(node)
+        told = _progress_of(node, look.progress)
+        if told and time.monotonic() - self._progressed.get(node.id, -_AGAIN_SECONDS) >= _AGAIN_SECONDS:
+            self._progressed[node.id] = time.monotonic()
+            self._say(f"         ◔ {told}")
 
     def _show_logs(self, node: NodeShown) -> None:
         for each in node.sub_tasks:
@@ -187,7 +193,7 @@ class _Picture:
             return
         look, now = self._look, self._look.now + time.monotonic() - self._shown_at
         yield Text.assemble(*_headline(look.dag, now))
-        yield node_table(look.dag, now)
+        yield node_table(look, now)
         for reason in look.waits:
             yield Text(f"  … waits: {reason}", style="yellow")
         if look.trouble:
@@ -203,12 +209,13 @@ def _headline(dag: DagShown, now: float) -> list[tuple[str, str]]:
     ]
 
 
-def node_table(dag: DagShown, now: float) -> Table:
+def node_table(look: Look, now: float) -> Table:
     """The nodes of a dag as a Rich table. Log lines get the room that is left: they are cut first."""
     from rich.table import Table
     from rich.text import Text
 
-    rows = [_cells(index, node, now) for index, node in enumerate(dag.nodes, 1)]
+    dag = look.dag
+    rows = [_cells(index, node, look.progress, now) for index, node in enumerate(dag.nodes, 1)]
     table = Table(box=None, padding=(0, 1), show_header=False, expand=sys.stdout.isatty())
     for column in range(4):
         wide = min(max((len(row[column]) for row in rows), default=1) or 1, _CELL_MAX)
@@ -220,6 +227,12 @@ def node_table(dag: DagShown, now: float) -> Table:
     return table
 
 
-def _cells(index: int, node: NodeShown, now: float) -> tuple[str, ...]:
+def _cells(index: int, node: NodeShown, progress: Mapping[str, str], now: float) -> tuple[str, ...]:
     name = f"{glyph(node.state, node.operator)} {node.name}"
-    return (str(index), name, " ".join(node.agents), duration(node.seconds(now)), node.last_line)
+    return (str(index), name, " ".join(node.agents), duration(node.seconds(now)), _progress_of(node, progress) or node.last_line)
+
+
+def _progress_of(node: NodeShown, progress: Mapping[str, str]) -> str:
+    """Of its running sub-tasks, with the agent where there are several."""
+    told = [(each.agent, progress[each.id]) for each in node.sub_tasks if each.id in progress]
+    return "; ".join(f"{text} ({agent})" if len(node.sub_tasks) > 1 else text for agent, text in told)

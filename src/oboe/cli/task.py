@@ -90,7 +90,7 @@ def show(session: Session, task_id: str) -> None:
 
     dag, out = look.dag, console()
     out.print(f"{glyph(dag.state, dag.operator)} {dag.name}  {dag.id}  stage {dag.stage}/{dag.stages}  {dag.outcome}")
-    out.print(node_table(dag, look.now))
+    out.print(node_table(look, look.now))
     held = {hold["text"] for hold in told.get("holds") or []}
     for reason in look.waits:
         if reason not in held:

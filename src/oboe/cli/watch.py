@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from oboe.cli.client import API, OWN, AgentClient
@@ -24,6 +24,8 @@ class Look:
     now: float
     """The agent's clock, Unix seconds."""
     waits: tuple[str, ...] = ()
+    progress: Mapping[str, str] = field(default_factory=dict)
+    """How far running sub-tasks say that they are, by their ids: ``42 of 100 files, 42 %``."""
     trouble: str = ""
 
 
@@ -46,14 +48,15 @@ class Watch:
         self._pause = pause
         self._is_oboe = True
         """Until the agent shows that it does not know oboe's own API."""
-        self._tells_waits = True
-        """Until it shows that it does not know the route that tells what a dag waits for."""
+        self._tells_more = True
+        """Until it shows that it does not know the route that tells what a dag waits for, and how far it is."""
 
     def look(self) -> Look:
         """Look once."""
         answer = self._client.get(f"{API}/task/dag/{self._id}", show_details="true")
         dag = read_dag(answer.data)
-        return Look(dag, seconds_of(answer.timestamp) or time.time(), self._waits(dag))
+        waits, progress = self._told(dag)
+        return Look(dag, seconds_of(answer.timestamp) or time.time(), waits, progress)
 
     def changes(self) -> Iterator[Look]:
         """Every look that differs from the one before; the last one is finished. `Unreachable` after the patience of the settings."""
@@ -66,8 +69,8 @@ class Watch:
             except Unreachable as error:
                 if last is None or self._clock() - seen_at > settings.watch_patience_seconds:
                     raise
-                look = Look(last.dag, last.now, last.waits, trouble=error.message)
-            changed = last is None or (look.dag.raw, look.waits, look.trouble) != (last.dag.raw, last.waits, last.trouble)
+                look = replace(last, trouble=error.message)
+            changed = last is None or _seen(look) != _seen(last)
             if changed:
                 yield look
             if look.dag.finished and not look.trouble:
@@ -77,26 +80,27 @@ class Watch:
             last = look
             self._pause(pause)
 
-    def _waits(self, dag: DagShown) -> tuple[str, ...]:
-        """What the dag and its running sub-tasks wait for, in words; empty where the agent does not say."""
+    def _told(self, dag: DagShown) -> tuple[tuple[str, ...], Mapping[str, str]]:
+        """What the dag and its running sub-tasks wait for, in words, and how far they are; empty where the agent does not say."""
         if dag.finished:
-            return ()
+            return (), {}
         held = list(_words((dag.raw.get("additional_data") or {}).get("oboe")))
-        told = _told_by_nodes(dag)
+        told, progress = _told_by_nodes(dag), dict[str, str]()
         running = any(node.state == RUNNING for node in dag.nodes)
-        if not told and self._tells_waits and (running or not held):
-            told = self._asked_waits()
-        told = [*held, *told]
-        return tuple(dict.fromkeys(told))
+        if not told and self._tells_more and (running or not held):
+            more = self._asked()
+            told, progress = _words(more), _progress(more)
+        return tuple(dict.fromkeys([*held, *told])), progress
 
-    def _asked_waits(self) -> Sequence[str]:
+    def _asked(self) -> Any:
+        """The dag as oboe's own API shows it; None from who has none."""
         try:
-            return _words(self._client.get(f"{OWN}/dags/{self._id}/waiting").data)
+            return self._client.get(f"{OWN}/dags/{self._id}").data
         except AnswerError as error:
-            self._tells_waits = error.status not in (404, 405)
+            self._tells_more = error.status not in (404, 405)
         except Refused:  # a vendor's agent answers unknown paths with its web page
-            self._tells_waits = self._is_oboe = False
-        return ()
+            self._tells_more = self._is_oboe = False
+        return None
 
 
 def _told_by_nodes(dag: DagShown) -> Sequence[str]:
@@ -107,6 +111,29 @@ def _told_by_nodes(dag: DagShown) -> Sequence[str]:
             for told in (node.additional.get("oboe"), *(each.additional.get("oboe") for each in node.sub_tasks)):
                 words += _words(told)
     return words
+
+
+def _seen(look: Look) -> Any:
+    return look.dag.raw, look.waits, look.progress, look.trouble
+
+
+def _progress(more: Any) -> dict[str, str]:
+    """Of the running sub-tasks that say it, by their ids."""
+    told = more.get("sub_tasks") if isinstance(more, Mapping) else None
+    running = [each for each in told or () if isinstance(each, Mapping) and each.get("state") == RUNNING]
+    texts = {str(each.get("id")): _progress_text((each.get("additional") or {}).get("progress")) for each in running}
+    return {sub_task: text for sub_task, text in texts.items() if text}
+
+
+def _progress_text(told: Any) -> str:
+    """``42 of 100 files, 42 %``; empty for what is no progress."""
+    if not isinstance(told, Mapping):
+        return ""
+    done, total = told.get("done"), told.get("total")
+    if not isinstance(done, int | float) or not isinstance(total, int | float):
+        return ""
+    share = f", {100 * done / total:.0f} %" if total > 0 else ""
+    return f"{done:,.15g} of {total:,.15g} {told.get('unit', '')}".rstrip() + share
 
 
 _TEXTS = ("why", "reason", "text", "waits_for", "waiting", "message")

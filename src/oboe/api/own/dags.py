@@ -164,6 +164,7 @@ def _sub_task_object(dag: Dag, index: int) -> dict[str, Any]:
         "attempt": sub_task.attempt,
         "retries": node.retries if sub_task.retries is None else sub_task.retries,
         "retries_used": sub_task.auto_retries,
+        "additional": sub_task.additional,
     }
 
 
