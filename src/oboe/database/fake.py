@@ -45,6 +45,7 @@ class FakeDriver:
     """Implements `Driver`. ``answer`` opens connections; without it nobody gets one."""
 
     name = "fake"
+    primary_age_seconds = 10.0
 
     def __init__(self, directory: Path, *, answer: ConnectionFactory | None = None) -> None:
         self._directory = directory

@@ -96,6 +96,8 @@ class Driver(Protocol):
     """One database product. Errors: `Refused` (bad configuration), `StepFailed` (a person decides), `Unreachable`."""
 
     name: str
+    primary_age_seconds: float
+    """How long a new primary must have served before it is cloned."""
 
     def version(self) -> str:
         """``<version>-<build>`` of the installed binary, empty when there is none (with `problem` saying why)."""

@@ -9,7 +9,7 @@ import msgspec
 
 from oboe.domain.errors import OboeError, Refused, StepFailed, TryAgain, Unreachable
 from oboe.domain.values import Address, Identity
-from oboe.kit import Run
+from oboe.kit import Run, Step
 from oboe.membership.link import ClusterLink, ServerRow
 from oboe.membership.local import LocalAgent
 from oboe.membership.member import member_from_row
@@ -20,18 +20,7 @@ from oboe.remote.client import Peers
 from oboe.remote.handshake import ask_public
 from oboe.remote.messages import Nothing
 
-__all__ = [
-    "Departing",
-    "begin_delete",
-    "cancel_delete",
-    "forget_members",
-    "give_row_back",
-    "kill",
-    "revive",
-    "take_row",
-    "tell_identity",
-    "undo_delete",
-]
+__all__ = ["Departing", "DepartingStep", "RowDeleting", "RowGone", "forget_members", "kill", "revive", "tell_identity"]
 
 _ASK_SECONDS = 5.0
 _REACH_SECONDS = 15.0
@@ -63,10 +52,44 @@ class Departing(msgspec.Struct):
         return f"{self.ip}:{self.rpc_port}"
 
 
+class DepartingStep(Step):
+    """Catalogue flags: all five, where a class does not say otherwise."""
+
+    resumable = True
+    skippable = True
+
+    def server(self, run: Run) -> Departing:
+        """The server that this node is about."""
+        raise NotImplementedError
+
+
+class RowDeleting(DepartingStep):
+    """The server's row is DELETING."""
+
+    def run(self, run: Run) -> None:
+        _begin_delete(run, self.server(run))
+
+    def rollback(self, run: Run) -> None:
+        _undo_delete(run, self.server(run))
+
+
+class RowGone(DepartingStep):
+    """The server's row is gone."""
+
+    def run(self, run: Run) -> None:
+        _take_row(run, self.server(run))
+
+    def rollback(self, run: Run) -> None:
+        _give_row_back(run, self.server(run))
+
+    def cancelled(self, run: Run) -> None:
+        _cancel_delete(run, self.server(run))
+
+
 # The row
 
 
-def begin_delete(run: Run, server: Departing) -> None:
+def _begin_delete(run: Run, server: Departing) -> None:
     """The row is DELETING. The primary is refused: nobody would be left to take writes."""
     link = run.use(ClusterLink)
     primary = link.primary()
@@ -75,18 +98,18 @@ def begin_delete(run: Run, server: Departing) -> None:
     link.set_server(server.ip, server.rpc_port, "DELETING")
 
 
-def undo_delete(run: Run, server: Departing) -> None:
+def _undo_delete(run: Run, server: Departing) -> None:
     run.use(ClusterLink).set_server(server.ip, server.rpc_port, "ACTIVE")
 
 
-def take_row(run: Run, server: Departing) -> None:
+def _take_row(run: Run, server: Departing) -> None:
     """A standby holds nothing that others would need: its row goes at once."""
     run.use(ClusterLink).remove_server(server.ip, server.rpc_port)
     run.log(f"observer '{server.name}' is already not in cluster.")
     run.log(f"observer '{server.name}' has been deleted successfully")
 
 
-def give_row_back(run: Run, server: Departing) -> None:
+def _give_row_back(run: Run, server: Departing) -> None:
     if not server.listed:
         return
     row = ServerRow(
@@ -101,9 +124,9 @@ def give_row_back(run: Run, server: Departing) -> None:
     run.use(ClusterLink).put_server(row)
 
 
-def cancel_delete(run: Run, server: Departing) -> None:
+def _cancel_delete(run: Run, server: Departing) -> None:
     run.log(f"cancel delete observer {server.name} start")
-    undo_delete(run, server)
+    _undo_delete(run, server)
 
 
 # The agent

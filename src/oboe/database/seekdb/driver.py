@@ -33,6 +33,7 @@ class SeekdbDriver:
     """Implements `Driver`. ``binary`` names another server binary than the installed wheel's; ``memory`` is a file for what it answered."""
 
     name = "seekdb"
+    primary_age_seconds = statements.PRIMARY_AGE_SECONDS
 
     def __init__(self, binary: Path | None = None, *, memory: Path | None = None) -> None:
         self._binary = Binary(binary, memory=memory)

@@ -6,10 +6,10 @@ import msgspec
 
 from oboe.domain.model import Maintenance
 from oboe.domain.values import HomeKind, Identity, MaintenanceKind
-from oboe.kit import Run, Sketch, Step, playbook
+from oboe.kit import Run, Sketch, playbook
 from oboe.membership.link import ClusterLink
 from oboe.playbooks import departing
-from oboe.playbooks.departing import Departing
+from oboe.playbooks.departing import Departing, DepartingStep, RowDeleting, RowGone
 
 __all__ = ["DeleteZoneParams", "delete_zone"]
 
@@ -19,11 +19,7 @@ class DeleteZoneParams(msgspec.Struct):
     servers: list[Departing]
 
 
-class _DeleteZoneStep(Step):
-    """Catalogue flags: all five, where a class does not say otherwise."""
-
-    resumable = True
-    skippable = True
+class _DeleteZoneStep(DepartingStep):
     timeout = 900
 
     def servers(self, run: Run) -> list[Departing]:
@@ -58,27 +54,12 @@ class StopZone(_DeleteZoneStep):
         run.use(ClusterLink).set_zone(run.params(DeleteZoneParams).zone, "ACTIVE")
 
 
-class DeleteObserver(_DeleteZoneStep):
+class DeleteObserver(_DeleteZoneStep, RowDeleting):
     """A server's row is DELETING."""
 
-    def run(self, run: Run) -> None:
-        departing.begin_delete(run, self.server(run))
 
-    def rollback(self, run: Run) -> None:
-        departing.undo_delete(run, self.server(run))
-
-
-class WaitDeleted(_DeleteZoneStep):
+class WaitDeleted(_DeleteZoneStep, RowGone):
     """A server's row is gone."""
-
-    def run(self, run: Run) -> None:
-        departing.take_row(run, self.server(run))
-
-    def rollback(self, run: Run) -> None:
-        departing.give_row_back(run, self.server(run))
-
-    def cancelled(self, run: Run) -> None:
-        departing.cancel_delete(run, self.server(run))
 
 
 class DeleteZone(_DeleteZoneStep):

@@ -36,10 +36,7 @@ from oboe.playbooks.leading import copy_lines, lead, lead_to_end, let_go, reach
 from oboe.remote.authority import Authority
 from oboe.remote.messages import Nothing
 
-__all__ = ["PRIMARY_AGE_SECONDS", "InitParams", "initialize_cluster"]
-
-PRIMARY_AGE_SECONDS = 10.0
-"""A clone of a younger primary mostly fails, and its directory never recovers (measured)."""
+__all__ = ["InitParams", "initialize_cluster"]
 
 FIRST_LEASE_SECONDS = 60.0
 """The MASTER is the first maintainer: followers that are converted earlier leave it the lease for so long."""
@@ -151,7 +148,7 @@ class Bootstrap(_InitStep):
         primary = _instance(run, run.here)
         if not standbys:
             return
-        wait_for_age(run, primary, Secret(""))
+        _wait_for_age(run, primary)
         source = str(Endpoint(primary.ip, primary.rpc_port))
         led = {}
         for text in standbys:
@@ -344,20 +341,18 @@ def initialize_cluster(params: InitParams, sketch: Sketch) -> None:
     sketch.stage("Synchronize agent from cluster", SynchronizeAll, agents=everyone, parallel=True, at_home=True)
 
 
-def wait_for_age(run: Run, primary: Instance, password: Secret) -> None:
-    """Wait until this host's primary may be cloned; the wait is told in the log."""
-    driver = run.use(Driver)
-    age = driver.observe(primary, password=password).age_seconds
-    if age >= PRIMARY_AGE_SECONDS:
-        return
-    run.log(f"the primary is {age:.1f} s old; a clone waits until it is {PRIMARY_AGE_SECONDS:.0f} s old")
-    seen = [age]
+def _wait_for_age(run: Run, primary: Instance) -> None:
+    """Wait until this host's new primary may be cloned; the wait is told in the log."""
+    driver, seen = run.use(Driver), [0.0]
+    wanted = driver.primary_age_seconds
 
     def old_enough() -> bool:
-        seen[0] = driver.observe(primary, password=password).age_seconds
-        return seen[0] >= PRIMARY_AGE_SECONDS
+        seen[0] = driver.observe(primary, password=Secret("")).age_seconds
+        return seen[0] >= wanted
 
-    run.wait_until(old_enough, why=lambda: f"primary age ≥ {PRIMARY_AGE_SECONDS:.0f} s, now {seen[0]:.1f}", timeout=60, every=0.25)
+    if not old_enough():
+        run.log(f"the primary is {seen[0]:.1f} s old; a clone waits until it is {wanted:.0f} s old")
+        run.wait_until(old_enough, why=lambda: f"primary age ≥ {wanted:.0f} s, now {seen[0]:.1f}", timeout=60, every=0.25)
 
 
 def _ended(status: ChildStatus) -> ChildStatus | None:

@@ -10,10 +10,10 @@ import msgspec
 
 from oboe.domain.model import Maintenance
 from oboe.domain.values import HomeKind, Identity, MaintenanceKind
-from oboe.kit import Run, Sketch, Step, playbook
+from oboe.kit import Run, Sketch, playbook
 from oboe.membership.link import ClusterLink
 from oboe.playbooks import departing
-from oboe.playbooks.departing import Departing
+from oboe.playbooks.departing import Departing, DepartingStep, RowDeleting, RowGone
 
 __all__ = ["ScaleInParams", "cluster_scale_in"]
 
@@ -24,27 +24,17 @@ class ScaleInParams(msgspec.Struct):
     force_kill: bool
 
 
-class _ScaleInStep(Step):
-    """Catalogue flags: all five, where a class does not say otherwise."""
-
-    resumable = True
-    skippable = True
+class _ScaleInStep(DepartingStep):
     timeout = 600
 
     def server(self, run: Run) -> Departing:
         return run.params(ScaleInParams).server
 
 
-class DeleteObserver(_ScaleInStep):
+class DeleteObserver(_ScaleInStep, RowDeleting):
     """The server's row is DELETING."""
 
     release_on_failure = True
-
-    def run(self, run: Run) -> None:
-        departing.begin_delete(run, self.server(run))
-
-    def rollback(self, run: Run) -> None:
-        departing.undo_delete(run, self.server(run))
 
 
 class SetScalingIn(_ScaleInStep):
@@ -69,17 +59,8 @@ class CheckAlive(_ScaleInStep):
         """Nothing was touched."""
 
 
-class WaitDeleted(_ScaleInStep):
+class WaitDeleted(_ScaleInStep, RowGone):
     """The server's row is gone."""
-
-    def run(self, run: Run) -> None:
-        departing.take_row(run, self.server(run))
-
-    def rollback(self, run: Run) -> None:
-        departing.give_row_back(run, self.server(run))
-
-    def cancelled(self, run: Run) -> None:
-        departing.cancel_delete(run, self.server(run))
 
 
 class DeleteAgent(_ScaleInStep):
