@@ -48,6 +48,12 @@ class Settings:
     agent_start_seconds: float = _setting(20.0, "s", "How long `oboe agent start` waits for the first answer.", low=0.1, high=600)
     agent_stop_seconds: float = _setting(30.0, "s", "How long `oboe agent stop` waits for the end of the process.", low=0.1, high=600)
 
+    playbooks: str = _setting(
+        "",
+        "paths",
+        "Directories of your own playbooks beside those of `--playbooks`, separated by `:`; below the home unless absolute.",
+    )
+
     # The public port
     tls: str = _setting(
         "off",

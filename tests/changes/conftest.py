@@ -66,7 +66,7 @@ class Place:
         return json.loads(self.cli(*words, "--json").stdout)
 
 
-def born(root: Path, *, playbooks: tuple[Path, ...]) -> Agent:
+def born(root: Path, *, playbooks: tuple[Path, ...], playbooks_setting: str = "") -> Agent:
     """An agent of that home, at the address that it had in its last life."""
     kept = root / "ports.json"
     if not kept.exists():
@@ -79,7 +79,7 @@ def born(root: Path, *, playbooks: tuple[Path, ...]) -> Agent:
         address=Address("127.0.0.1", port),
         rpc_port=rpc_port,
         driver=FakeDriver(root / "fake"),
-        settings=Settings.of({}, source="test"),
+        settings=Settings.of({"playbooks": playbooks_setting}, source="test"),
         playbook_directories=playbooks,
     )
 

@@ -16,7 +16,7 @@ from oboe.api.obshell.ids import encode
 from oboe.api.own.playbooks import StartBody
 from oboe.domain import fold
 from oboe.domain.model import Dag
-from oboe.domain.values import HomeKind, State
+from oboe.domain.values import State
 from oboe.kit.registry import Registry
 from tests.api.living import Living, stored
 
@@ -31,6 +31,19 @@ from oboe.kit import playbook
 
 @playbook("Untyped", home=HomeKind.AGENT, params=dict)
 def untyped(params, sketch):
+    pass
+"""
+
+
+KEPT = """
+import msgspec
+from oboe.kit import HomeKind, playbook
+
+class Params(msgspec.Struct):
+    pass
+
+@playbook("Of {name}", home=HomeKind.AGENT, params=Params)
+def book(params, sketch):
     pass
 """
 
@@ -177,7 +190,8 @@ def test_a_dag_whose_playbook_is_gone_is_set_aside_until_it_is_back(tmp_path: Pa
         assert dict(set_aside) == {dag.key: reason}
         ready = Living(agent).send("GET", "/oboe/v1/ready").data
         assert (ready["ready"], ready["waits_for"]) == (False, [f"dag {dag.key}: {reason}"])
-        assert agent.engine.get(HomeKind.AGENT, dag.key) is not None  # it can be seen
+        shown = Place(agent, gates).cli("task", "show", encode(dag.home, dag.id)).stdout
+        assert f"  … waits: set aside: {reason} ({agent.address})" in shown.replace("\n", "")
     finally:
         agent.stop(2.0)
 
@@ -187,6 +201,19 @@ def test_a_dag_whose_playbook_is_gone_is_set_aside_until_it_is_back(tmp_path: Pa
         place = Place(agent, gates)
         place.cli("task", "approve", encode(dag.home, dag.id), "second", "--why", "it is back")
         assert fold.settled(place.until(dag, lambda now: now.ended_at))
+    finally:
+        agent.stop(2.0)
+
+
+def test_directories_of_the_settings_are_loaded_too_and_each_once(tmp_path: Path) -> None:
+    named, kept = tmp_path / "named", tmp_path / "home" / "kept"
+    for place, file in ((named, "trials.py"), (kept, "kept.py")):
+        place.mkdir(parents=True)
+        (place / file).write_text(KEPT.format(name=file))
+    agent = born(tmp_path, playbooks=(named,), playbooks_setting=f"kept:{named}")
+    try:
+        assert agent.registry.unloaded == ()
+        assert {agent.registry.playbook(name).name for name in ("Of trials.py", "Of kept.py")} == {"Of trials.py", "Of kept.py"}
     finally:
         agent.stop(2.0)
 

@@ -86,8 +86,7 @@ class Watch:
             return (), {}
         held = list(_words((dag.raw.get("additional_data") or {}).get("oboe")))
         told, progress = _told_by_nodes(dag), dict[str, str]()
-        running = any(node.state == RUNNING for node in dag.nodes)
-        if not told and self._tells_more and (running or not held):
+        if not told and self._tells_more:
             more = self._asked()
             told, progress = _words(more), _progress(more)
         return tuple(dict.fromkeys([*held, *told])), progress

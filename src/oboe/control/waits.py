@@ -1,4 +1,4 @@
-"""What a dag waits for: asked of every agent that runs one of its sub-tasks."""
+"""What a dag waits for: asked of every agent that runs one of its sub-tasks, and of the one that serves its home."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from oboe.control.reading import ASK_SECONDS, Reading
 from oboe.control.views import Ref, WaitView
 from oboe.domain import fold
 from oboe.domain.model import Dag
-from oboe.domain.values import Address
+from oboe.domain.values import Address, HomeKind, State
 
 if TYPE_CHECKING:
     from oboe.remote.client import Peers
@@ -35,6 +35,8 @@ class OneWait(msgspec.Struct):
 
 class WaitsAnswer(msgspec.Struct):
     waits: list[OneWait]
+    set_aside: str = ""
+    """Why the answerer, who serves its home, does not carry it on; empty: it does, or does not serve it."""
 
 
 class Wait(Protocol):
@@ -50,21 +52,39 @@ class Wait(Protocol):
     def tries(self) -> int: ...
 
 
+class Attempts(Protocol):
+    """The engine, as far as waits go."""
+
+    def waiting(self, dag_key: str) -> Mapping[int, Wait]: ...
+    def set_aside(self, dag_key: str) -> str: ...
+
+
 class Waits:
     """The waits of this agent's attempts, and of others'."""
 
-    def __init__(self, here: Address, reading: Reading, waiting: Callable[[str], Mapping[int, Wait]], peers: Callable[[], Peers]) -> None:
+    def __init__(
+        self,
+        here: Address,
+        reading: Reading,
+        engine: Attempts,
+        peers: Callable[[], Peers],
+        maintainer: Callable[[], Address | None],
+    ) -> None:
         self._here = here
         self._reading = reading
-        self._waiting = waiting
+        self._engine = engine
         self._peers = peers
+        self._maintainer = maintainer
 
     def of(self, ref: Ref) -> Sequence[WaitView]:
         dag = self._reading.dag(ref, details=False).dag
-        runners = {fold.executor(dag, index) or self._here for index, sub_task in enumerate(dag.sub_tasks) if sub_task.live}
+        asked = {fold.executor(dag, index) or self._here for index, sub_task in enumerate(dag.sub_tasks) if sub_task.live}
+        server = dag.home.agent if dag.home.kind is HomeKind.AGENT else self._maintainer()
+        if server is not None and fold.dag_state(dag) in (State.READY, State.RUNNING):
+            asked.add(server)
         request = WaitsOf(dag.key)
-        found = self._views(dag, self._here, self.here(request)) if self._here in runners else []
-        others = sorted(runners - {self._here})
+        found = self._views(dag, self._here, self.here(request)) if self._here in asked else []
+        others = sorted(asked - {self._here})
         answers = self._peers().call_all(others, "dag.waits", request, WaitsAnswer, timeout=ASK_SECONDS) if others else {}
         for agent, answer in answers.items():
             if isinstance(answer, WaitsAnswer):
@@ -73,13 +93,22 @@ class Waits:
 
     def here(self, request: WaitsOf) -> WaitsAnswer:
         """What this agent's own attempts wait for."""
-        waiting = self._waiting(request.dag_key)
-        return WaitsAnswer([OneWait(index, wait.why, wait.since, wait.until, wait.tries) for index, wait in waiting.items()])
+        waiting = self._engine.waiting(request.dag_key)
+        aside = self._engine.set_aside(request.dag_key)
+        return WaitsAnswer([OneWait(index, wait.why, wait.since, wait.until, wait.tries) for index, wait in waiting.items()], aside)
 
     @staticmethod
     def _views(dag: Dag, agent: Address, answer: WaitsAnswer) -> list[WaitView]:
         plan = dag.plan
-        return [
+        aside = []
+        if answer.set_aside:
+            node = fold.stage(dag) - 1
+            why = f"set aside: {answer.set_aside}"
+            since = dag.started_at or dag.created_at
+            aside.append(
+                WaitView(sub_task=plan.first[node], node=plan.nodes[node].name, agent=agent, why=why, since=since, until=0, tries=0)
+            )
+        return aside + [
             WaitView(
                 sub_task=wait.sub_task,
                 node=plan.nodes[plan.node_of[wait.sub_task]].name,

@@ -233,7 +233,7 @@ class Uses:
         )
         self.reading = Reading(local, stores.own, link, peers, stores.copies)
         self.operating = Operating(local, self.reading, engine, peers, self.cluster.maintainer, stores.audit.append, work.registry)
-        self.waits = Waits(here, self.reading, engine.waiting, peers)
+        self.waits = Waits(here, self.reading, engine, peers, self.cluster.maintainer)
         self.looking = Looking(here, self.reading, engine, peers, self.cluster.maintainer)
         self.listing = Listing(local, stores.own, self.reading, peers)
         self.led = Led(here, self.starter, work.registry, stores.own, engine)

@@ -318,6 +318,11 @@ class Engine:
                 found[attempt.fence.sub_task] = waiting
         return found
 
+    def set_aside(self, dag_key: str) -> str:
+        """Why that dag is not carried on here, though its home is served here; empty: it is."""
+        served = (each for each in (self._own, self._cluster) if each is not None)
+        return next((why for each in served if (why := each.scheduler.set_aside.get(dag_key))), "")
+
     def status(self) -> EngineStatus:
         keeper, troubles = self._lease, dict(self._reporter.troubles)
         set_aside: dict[str, str] = {}
