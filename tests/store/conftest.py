@@ -32,6 +32,7 @@ _TABLES = (
     "server",
     "cluster_fact",
     "request_key",
+    "dag_search",
 )
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from oboe.control.views import DagView
 from oboe.domain import fold
 from oboe.domain.errors import TryAgain
 from oboe.domain.model import Dag
-from oboe.domain.records import Edition, LogRecord, Page
-from oboe.domain.values import MaintenanceKind
+from oboe.domain.records import Edition, Header, LogRecord, Page
+from oboe.domain.searching import Search, among, counted
+from oboe.domain.values import MaintenanceKind, State
 
 __all__ = ["Copied", "Copier", "Copies", "Copy"]
 
@@ -89,6 +90,15 @@ class Copied:
         elif page.before_id:
             found = [dag for dag in found if dag.id < page.before_id]
         return found[: page.limit]
+
+    def search(self, search: Search) -> list[Header]:
+        return among((copy.dag for copy in self._copies), search)
+
+    def count(self, search: Search) -> Mapping[State, int]:
+        return counted((copy.dag for copy in self._copies), search)
+
+    def many(self, numbers: Sequence[int]) -> list[Dag]:
+        return sorted((copy.dag for copy in self._copies if copy.dag.id in numbers), key=lambda dag: dag.id)
 
     def lock_in_the_way(self, dag: Dag) -> str:
         """Copies hold no locks: nobody is known to be in the way."""

@@ -1,20 +1,23 @@
 """Searching for dags in every home of the cluster: headers first, whole dags only of those that are shown.
 
-Agents that do not answer in time, and a cluster home that cannot be read, are left out of a search: the people on call rather see the rest.
+Every home answers with the first that fit and with how many there are; what is merged is never longer than what was asked for. Agents that
+do not answer in time, and a cluster home that cannot be read, are left out of a search, and named: the people on call rather see the rest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import heapq
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from oboe.control.reading import ASK_SECONDS, Reading, Views
 from oboe.control.views import DagView
-from oboe.domain.errors import OboeError
+from oboe.domain.errors import OboeError, Refused
 from oboe.domain.records import Header
+from oboe.domain.searching import Order, Search
 from oboe.domain.values import Address, State
 from oboe.engine.ports import DagStore
 from oboe.membership.local import LocalAgent
@@ -22,22 +25,20 @@ from oboe.membership.local import LocalAgent
 if TYPE_CHECKING:
     from oboe.remote.client import Peers
 
-__all__ = ["Found", "Headers", "Listing", "ManyDags", "Search"]
+__all__ = ["Findings", "Found", "Headers", "Listing", "ManyDags", "SearchDags", "Wanted"]
 
 
-class Search(msgspec.Struct, frozen=True):
-    """``dag.headers``: what a home can tell quickly. ``name`` is part of it, in any case; times are nanoseconds."""
+class SearchDags(msgspec.Struct):
+    """``dag.search``: in the answerer's own home."""
 
-    states: tuple[State, ...] = tuple(State)
-    name: str = ""
-    since: int = 0
-    before: int = 1 << 62
+    search: Search
 
 
 class Headers(msgspec.Struct):
-    """An answer of headers."""
+    """The first that fit, and how many there are of each state."""
 
     headers: list[Header]
+    counts: list[tuple[State, int]]
 
 
 class ManyDags(msgspec.Struct):
@@ -47,11 +48,31 @@ class ManyDags(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is searched for in the homes of agents and in the cluster's; None: nothing there. Order and limit are the same in both."""
+
+    agents: Search | None
+    cluster: Search | None
+    of: Callable[[Address], bool] = lambda agent: True
+    """Which agents."""
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """A header and the home that it is of; ``agent`` None: the cluster's."""
 
     agent: Address | None
     header: Header
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """The first that fit, in order; how many there are of each state; who could not be asked (None: the cluster's home)."""
+
+    found: Sequence[Found]
+    counts: Mapping[State, int]
+    stale_seconds: float = 0.0
+    missing: tuple[Address | None, ...] = ()
 
 
 class Listing:
@@ -63,21 +84,25 @@ class Listing:
         self._reading = reading
         self._peers = peers
 
-    def search(self, wanted: Search) -> list[Found]:
-        """Every dag that fits, in no order."""
-        found = [Found(self._local.address, header) for header in self.own(wanted).headers]
-        others = self._local.others()
-        if others:
-            answers = self._peers().call_all(others, "dag.headers", wanted, Headers, timeout=ASK_SECONDS)
-            for agent, answer in answers.items():
-                if isinstance(answer, Headers):
-                    found += [Found(agent, header) for header in answer.headers]
-        try:
-            headers, _ = self._reading.read_cluster(lambda home: _headers(home, wanted))
-            found += [Found(None, header) for header in headers]
-        except OboeError:
-            pass
-        return found
+    def search(self, wanted: Wanted, rank: Callable[[Found], int]) -> Findings:
+        """``rank`` orders what is equal in the order that is asked for."""
+        search = wanted.agents or wanted.cluster
+        if search is None:
+            return Findings((), {})
+        answers: dict[Address | None, Headers] = {}
+        missing: list[Address | None] = []
+        stale = 0.0
+        if wanted.agents is not None:
+            self._of_agents(wanted.agents, wanted.of, answers, missing)
+        if wanted.cluster is not None:
+            of_cluster = wanted.cluster
+            try:
+                answers[None], stale = self._reading.read_cluster(lambda home: _headers(home, of_cluster))
+            except Refused as refusal:
+                missing += [None] if refusal.code != "cluster.none" else []
+            except OboeError:
+                missing.append(None)
+        return Findings(_merged(answers, search, rank), _sum(answers), stale, tuple(missing))
 
     def views(self, found: Sequence[Found]) -> list[DagView]:
         """The dags of these headers, in their order; what is gone since is left out."""
@@ -89,11 +114,27 @@ class Listing:
 
     # For other agents
 
-    def own(self, wanted: Search) -> Headers:
-        return Headers(_headers(self._own, wanted))
+    def own(self, request: SearchDags) -> Headers:
+        return _headers(self._own, request.search)
 
     def own_many(self, request: ManyDags) -> Views:
         return Views([DagView(dag, None) for dag in self._own.many(request.numbers)])
+
+    # Inside
+
+    def _of_agents(
+        self, search: Search, of: Callable[[Address], bool], answers: dict[Address | None, Headers], missing: list[Address | None]
+    ) -> None:
+        if of(self._local.address):
+            answers[self._local.address] = _headers(self._own, search)
+        others = [agent for agent in self._local.others() if of(agent)]
+        found = self._peers().call_all(others, "dag.search", SearchDags(search), Headers, timeout=ASK_SECONDS) if others else {}
+        for agent in others:
+            answer = found.get(agent)
+            if isinstance(answer, Headers):
+                answers[agent] = answer
+            else:
+                missing.append(agent)
 
     def _many(self, agent: Address | None, numbers: list[int]) -> Sequence[DagView]:
         try:
@@ -107,7 +148,29 @@ class Listing:
             return []
 
 
-def _headers(home: DagStore, wanted: Search) -> list[Header]:
-    part = wanted.name.casefold()
-    found = home.headers(wanted.states, wanted.since, wanted.before)
-    return [header for header in found if part in header.name.casefold()] if part else found
+def _headers(home: DagStore, search: Search) -> Headers:
+    return Headers(home.search(search), sorted(home.count(search).items()))
+
+
+def _merged(answers: Mapping[Address | None, Headers], search: Search, rank: Callable[[Found], int]) -> list[Found]:
+    value: Callable[[Header], Any] = _VALUES[search.order]
+    parts = [[Found(agent, header) for header in answer.headers] for agent, answer in answers.items()]
+    merged = heapq.merge(*parts, key=lambda each: (value(each.header), rank(each)), reverse=search.descending)
+    return [each for each, _ in zip(merged, range(search.limit), strict=False)]
+
+
+_VALUES: Mapping[Order, Callable[[Header], Any]] = {
+    Order.CREATED: lambda header: header.created_at,
+    Order.ID: lambda header: 0,
+    Order.NAME: lambda header: header.name,
+    Order.ENDED: lambda header: header.ended_at,
+}
+"""By id it is the rank alone: numbers of homes do not compare."""
+
+
+def _sum(answers: Mapping[Address | None, Headers]) -> Mapping[State, int]:
+    counts: dict[State, int] = {}
+    for answer in answers.values():
+        for state, number in answer.counts:
+            counts[state] = counts.get(state, 0) + number
+    return counts

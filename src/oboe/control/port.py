@@ -6,14 +6,14 @@ listed at each method; a dialect maps them to its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from oboe.control.changing import Change
 from oboe.control.gathering import Gathered
 from oboe.control.hosts import Hosts
-from oboe.control.listing import Found, Search
+from oboe.control.listing import Findings, Found, Wanted
 from oboe.control.repeating import Repeating
 from oboe.control.users import Users
 from oboe.control.views import AgentView, ClusterView, DagView, Landmarks, Member, Preview, Ref, Seen, StatusView, WaitView
@@ -178,8 +178,8 @@ class Control(Protocol):
 
     def main_dags(self, *, details: bool) -> Gathered: ...
 
-    def search(self, wanted: Search) -> Sequence[Found]:
-        """Dags of every home that can be read now, as headers, in no order."""
+    def search(self, wanted: Wanted, rank: Callable[[Found], int]) -> Findings:
+        """Dags of every home that can be read now, as headers; ``rank`` orders what is equal in the order that is asked for."""
 
     def found(self, headers: Sequence[Found]) -> Sequence[DagView]:
         """The dags of these headers, in their order; what is gone since is left out."""

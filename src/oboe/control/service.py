@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from oboe.control.changing import Change
 from oboe.control.gathering import Gathered
 from oboe.control.hosts import Hosts
-from oboe.control.listing import Found, Listing, Search
+from oboe.control.listing import Findings, Found, Listing, Wanted
 from oboe.control.looking import Looking
 from oboe.control.operating import Operating
 from oboe.control.operations import Operations
@@ -174,8 +174,8 @@ class Oboe:
     def main_dags(self, *, details: bool) -> Gathered:
         return self._reading.main_dags(details=details)
 
-    def search(self, wanted: Search) -> Sequence[Found]:
-        return self._listing.search(wanted)
+    def search(self, wanted: Wanted, rank: Callable[[Found], int]) -> Findings:
+        return self._listing.search(wanted, rank)
 
     def found(self, headers: Sequence[Found]) -> Sequence[DagView]:
         return self._listing.views(headers)

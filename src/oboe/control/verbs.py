@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from oboe.control.leadership import Led
-from oboe.control.listing import Listing, ManyDags, Search
+from oboe.control.listing import Listing, ManyDags, SearchDags
 from oboe.control.looking import LookAt, Looking
 from oboe.control.operating import OperateDag, Operating
 from oboe.control.port import ForwardedRequest
@@ -124,7 +124,7 @@ def register_verbs(
     verbs.on("dag.by_key", ListDags, lambda caller, request: _by_key(reading, request))
     verbs.on("dag.waits", WaitsOf, lambda caller, request: waits.here(request))
     verbs.on("dag.look", LookAt, lambda caller, request: looking.here(request), long=True)
-    verbs.on("dag.headers", Search, lambda caller, request: listing.own(request))
+    verbs.on("dag.search", SearchDags, lambda caller, request: listing.own(request))
     verbs.on("dag.many", ManyDags, lambda caller, request: listing.own_many(request))
     verbs.on("dag.operate", OperateDag, lambda caller, request: operating.carry_out(request))
     verbs.on("dag.lead", LeadDag, lambda caller, request: led.lead(request))

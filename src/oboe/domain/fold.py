@@ -10,10 +10,11 @@ from oboe.domain.guards import why_not
 from oboe.domain.model import Dag
 from oboe.domain.state import dag_state, node_state
 from oboe.domain.tally import tally_of, timer_of
-from oboe.domain.values import Address, HomeKind, MaintenanceKind, Operator, State
+from oboe.domain.values import Address, Asked, HomeKind, MaintenanceKind, Operator, State
 
 __all__ = [
     "allowed_operators",
+    "asked",
     "begun",
     "dag_state",
     "executor",
@@ -24,6 +25,15 @@ __all__ = [
     "settled",
     "stage",
 ]
+
+
+def asked(dag: Dag) -> Asked:
+    """What was last asked of the whole dag; what was asked of one sub-task does not count."""
+    if dag.cancelled and not settled(dag):
+        return Asked.CANCEL
+    if dag.operator is Operator.RUN and dag.asks and any(each.asked_retries for each in dag.sub_tasks):
+        return Asked.RETRY
+    return {Operator.ROLLBACK: Asked.ROLLBACK, Operator.PASS: Asked.PASS}.get(dag.operator, Asked.RUN)
 
 
 def settled(dag: Dag) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from oboe.domain.messages import Fence, LogLine, Order, Report
 from oboe.domain.model import Dag, Home, Leader, Maintenance, Plan
-from oboe.domain.values import Address, HomeKind, Operator, State
+from oboe.domain.values import Address, HomeKind, State
 
 __all__ = ["AttemptLine", "Change", "Draft", "Edition", "Header", "InboxEntry", "LogRecord", "Orphan", "Page", "Regress", "is_clusters"]
 
@@ -80,9 +80,6 @@ class Header:
     id: int
     name: str
     state: State
-    operator: Operator
-    cancelled: bool
-    asks: int
     created_at: int
     ended_at: int
 

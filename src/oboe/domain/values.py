@@ -21,6 +21,7 @@ __all__ = [
     "SKIP",
     "SUCCEEDED",
     "Address",
+    "Asked",
     "HomeKind",
     "Identity",
     "MaintenanceKind",
@@ -75,6 +76,16 @@ class Operator(IntEnum):
 PENDING, READY, RUNNING, FAILED, SUCCEEDED = State
 RUN, ROLLBACK, PASS, SKIP = Operator
 """The members by their own names, for what is asked a hundred times in a step: until Python 3.12, ``State.READY`` searches two classes."""
+
+
+class Asked(IntEnum):
+    """What was last asked of a whole dag; RUN: nothing but to do it. Numbers are stored."""
+
+    RUN = 1
+    RETRY = 2
+    ROLLBACK = 3
+    PASS = 4
+    CANCEL = 5
 
 
 class Stopping(IntEnum):

@@ -10,6 +10,7 @@ from oboe.domain.errors import Refused
 from oboe.domain.messages import Fence, Interrupt, Order, RecallAgent, Recollection, Report, Verdict
 from oboe.domain.model import Dag, Home, Leader
 from oboe.domain.records import AttemptLine, Change, Draft, Edition, Header, InboxEntry, LogRecord, Orphan, Page, Regress
+from oboe.domain.searching import Search
 from oboe.domain.values import Address, HomeKind, State
 from oboe.kit.run import Child, ChildStatus
 
@@ -69,8 +70,11 @@ class DagStore(Protocol):
         """The same, of what `newest_maintenance` finds."""
 
     def page(self, page: Page) -> list[Dag]: ...
-    def headers(self, states: Sequence[State], since: int, before: int) -> list[Header]:
-        """Of every dag in one of these states, made at ``since`` or later and before ``before``, in no order."""
+    def search(self, search: Search) -> list[Header]:
+        """The first that fit, in the order that is asked for."""
+
+    def count(self, search: Search) -> Mapping[State, int]:
+        """How many fit, by state; order and limit do not matter."""
 
     def many(self, numbers: Sequence[int]) -> list[Dag]:
         """Those dags, by id; what is gone or cannot be read is left out."""

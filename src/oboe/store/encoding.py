@@ -14,8 +14,8 @@ import msgspec
 
 from oboe.domain.messages import Order, Report
 from oboe.domain.model import Approval, Dag, Home, Leader, Maintenance, NodePlan, Pause, Plan, SubTask
-from oboe.domain.records import Draft, Header
-from oboe.domain.values import Address, Operator, State
+from oboe.domain.records import Draft
+from oboe.domain.values import Address, Operator
 
 __all__ = [
     "DagFacts",
@@ -31,7 +31,6 @@ __all__ = [
     "first_sub_tasks",
     "read_dag",
     "read_facts",
-    "read_header",
     "read_order",
     "read_report",
 ]
@@ -98,21 +97,6 @@ def encode(value: Any) -> str:
 def decode(text: str) -> Any:
     """Plain JSON."""
     return _plain.decode(text)
-
-
-def read_header(number: int, name: str, created_at: int, state: int, body: str) -> Header:
-    """A dag for a search: its state as the index has it, and the few facts of the whole."""
-    known = _state.decode(body)
-    return Header(
-        id=number,
-        name=name,
-        state=State(state),
-        operator=known.operator,
-        cancelled=known.cancelled,
-        asks=known.asks,
-        created_at=created_at,
-        ended_at=known.ended_at,
-    )
 
 
 def read_order(text: str) -> Order:

@@ -4,6 +4,7 @@ Tables and what holds between them:
 
 - ``dag`` never changes after it was made; ``dag_state`` and ``sub_task`` hold what does. A sub-task that is as it was made has no row.
 - ``dag_state.version`` moves in the transaction that moves anything else of the dag; ``state``, ``settled`` are indexes, written with it.
+- ``dag_search`` repeats of a dag what searches look at; its row moves in the transaction that moves one of these.
 - ``maintenance_lock`` has a row for a dag exactly while `oboe.domain.fold.holds_lock` says so of the stored value.
 - ``counter`` holds the last number given, by kind; its row ``regress``, if there is one, the epoch in which the store last went back.
   Its row ``dag`` is also the mutex of whoever takes a maintenance lock.
@@ -23,12 +24,14 @@ from oboe.domain.fold import dag_state, holds_lock, settled
 from oboe.domain.messages import Level, LogLine
 from oboe.domain.model import Dag
 from oboe.domain.records import AttemptLine, Change, Draft, Edition, Header, LogRecord, Page, Regress
+from oboe.domain.searching import Search
 from oboe.domain.values import MaintenanceKind, State
-from oboe.store import statements
+from oboe.store import searching, statements
 from oboe.store.database import KEYS_MAX, Database, Row, Session, listed, portions
-from oboe.store.encoding import changed_sub_tasks, dag_of, draft_dag, encode_facts, encode_state, encode_sub_task, read_header
+from oboe.store.encoding import changed_sub_tasks, dag_of, draft_dag, encode_facts, encode_state, encode_sub_task
 from oboe.store.locks import GLOBAL_SCOPE, HeldLock, MaintenanceHeld, conflict, lock_of
 from oboe.store.regress import begin_recall, end_recall, read_regress
+from oboe.store.searching import search_row
 
 __all__ = ["Poisoned", "SqlHome", "printable"]
 
@@ -55,6 +58,7 @@ class _Prepared:
     version_before: int
     version: int
     state: Row
+    search: Row | None
     sub_tasks: list[Row]
     wins: HeldLock | None
     releases: bool
@@ -93,6 +97,7 @@ class SqlHome:
             (dag.id, dag.key, dag.name, maintained, dag.node_base, dag.sub_task_base, dag.plan.size, dag.created_at, facts),
         )
         session.many(statements.PUT_STATE, [_state_row(dag)])
+        session.many(statements.PUT_SEARCH, [search_row(dag)])
         return dag
 
     # Changing
@@ -110,6 +115,7 @@ class SqlHome:
             version_before=before.version,
             version=after.version,
             state=_state_row(after),
+            search=None if search_row(before) == (row := search_row(after)) else row,
             sub_tasks=[(after.id, index, encode_sub_task(sub_task)) for index, sub_task in changed_sub_tasks(before, after)],
             wins=lock_of(after, self._clock()) if holds and not held else None,
             releases=held and not holds,
@@ -135,6 +141,8 @@ class SqlHome:
             failed.update(refused)
         if kept:
             session.many(statements.PUT_STATE, [each.state for each in kept])
+        if moved := [each.search for each in kept if each.search is not None]:
+            session.many(statements.PUT_SEARCH, moved)
         if changed := [row for each in kept for row in each.sub_tasks]:
             session.many(statements.PUT_SUB_TASK, changed)
         if lines:
@@ -196,11 +204,11 @@ class SqlHome:
 
         return self._database.read(work)
 
-    def headers(self, states: Sequence[State], since: int, before: int) -> list[Header]:
-        """Of every dag in one of these states, made at ``since`` or later and before ``before``, in no order."""
-        statement, keys = listed(statements.HEADERS, [int(state) for state in states])
-        rows = self._database.read(lambda session: session.rows(statement, (*keys, since, before)))
-        return [read_header(*row) for row in rows]
+    def search(self, search: Search) -> list[Header]:
+        return self._database.read(lambda session: searching.search(session, search))
+
+    def count(self, search: Search) -> Mapping[State, int]:
+        return self._database.read(lambda session: searching.count(session, search))
 
     def many(self, numbers: Sequence[int]) -> list[Dag]:
         """Those dags, by id; what is gone or cannot be read is left out."""

@@ -9,10 +9,11 @@ from dataclasses import replace
 from typing import Literal
 
 from oboe.domain.errors import Refused
-from oboe.domain.fold import dag_state, holds_lock, settled
+from oboe.domain.fold import holds_lock, settled
 from oboe.domain.messages import Fence, Interrupt, Order, Report
 from oboe.domain.model import Dag
 from oboe.domain.records import AttemptLine, Change, Draft, Edition, Header, InboxEntry, LogRecord, Orphan, Page, Regress, is_clusters
+from oboe.domain.searching import Search, among, counted
 from oboe.domain.values import MaintenanceKind, State
 from oboe.store.encoding import draft_dag
 from oboe.store.home import Poisoned, printable
@@ -115,22 +116,13 @@ class MemoryHome:
             ]
         return found[: page.limit]
 
-    def headers(self, states: Sequence[State], since: int, before: int) -> list[Header]:
+    def search(self, search: Search) -> list[Header]:
         with self._mutex:
-            found = [dag for dag in self._dags.values() if dag_state(dag) in states and since <= dag.created_at < before]
-        return [
-            Header(
-                id=dag.id,
-                name=dag.name,
-                state=dag_state(dag),
-                operator=dag.operator,
-                cancelled=dag.cancelled,
-                asks=dag.asks,
-                created_at=dag.created_at,
-                ended_at=dag.ended_at,
-            )
-            for dag in found
-        ]
+            return among(self._dags.values(), search)
+
+    def count(self, search: Search) -> Mapping[State, int]:
+        with self._mutex:
+            return counted(self._dags.values(), search)
 
     def edition(self, number: int) -> Edition | None:
         with self._mutex:

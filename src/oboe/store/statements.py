@@ -81,10 +81,11 @@ _SETTLED_NAMED = (
 PAGE_SETTLED_NAMED_NEWEST = f"{_SETTLED_NAMED} AND d.id < ? ORDER BY d.id DESC LIMIT ?"
 PAGE_SETTLED_NAMED_OLDEST = f"{_SETTLED_NAMED} AND d.id > ? ORDER BY d.id LIMIT ?"
 
-# Searching: without the facts, which are the greatest part of a dag
-HEADERS = (
-    "SELECT /*+ LEADING(s d) USE_NL(d) INDEX(d PRIMARY) */ d.id, d.name, d.created_at, s.state, s.body "
-    "FROM dag_state s JOIN dag d ON d.id = s.dag_id WHERE s.state IN ({keys}) AND d.created_at >= ? AND d.created_at < ?"
+# Searching: a narrow row for each dag, written when something in it changes (`oboe.store.searching`)
+PUT_SEARCH = (
+    "INSERT INTO dag_search (dag_id, state, asked, led, creator, tenant, name, folded, created_at, ended_at) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE "
+    "state = VALUES(state), asked = VALUES(asked), ended_at = VALUES(ended_at)"
 )
 
 # Forgetting
@@ -96,6 +97,7 @@ NTH_NEWEST_SETTLED = "SELECT dag_id FROM dag_state WHERE settled = 1 ORDER BY da
 FORGET = (
     "DELETE FROM sub_task_log WHERE dag_id IN ({keys})",
     "DELETE FROM sub_task WHERE dag_id IN ({keys})",
+    "DELETE FROM dag_search WHERE dag_id IN ({keys})",
     "DELETE FROM dag_state WHERE dag_id IN ({keys})",
     "DELETE FROM dag WHERE id IN ({keys})",
 )

@@ -103,7 +103,7 @@ class Ocp:
         if isinstance(data, Answer):
             return data
         body = self._wrapped(call.request, data)
-        return Answer(status=200, body=body, headers=tuple(call.headers))
+        return Answer(status=200, body=body, headers=tuple(call.headers.items()))
 
     def _wrapped(self, request: Request, data: Any) -> bytes:
         server, trace_id = self._server(), new_trace_id()

@@ -21,14 +21,14 @@ def log_in(call: Call) -> Profile:
     """Begin a session: the answer sets its cookie."""
     user = call.control.users.by_password(*credentials_of(call.request))
     token = call.sessions.begin(user, call.request.received_at).reveal()
-    call.headers.append(("Set-Cookie", f"{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={SESSION_SECONDS_MAX:.0f}"))
+    call.note("Set-Cookie", f"{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={SESSION_SECONDS_MAX:.0f}")
     return Profile(user.id, user.name, [str(grant) for grant in user.grants])
 
 
 def log_out(call: Call) -> Any:
     """End the session, if there is one."""
     call.sessions.end(session_token(call.request))
-    call.headers.append(("Set-Cookie", f"{COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0"))
+    call.note("Set-Cookie", f"{COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0")
     return NOTHING
 
 

@@ -19,11 +19,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from oboe.domain.fold import dag_state
+from oboe.domain.fold import asked, dag_state
 from oboe.domain.model import Dag, SubTask
-from oboe.domain.values import Mark, Operator, State, Stopping
+from oboe.domain.values import Asked, Mark, Operator, State, Stopping
 
 __all__ = [
+    "LED_TYPE",
     "MESSAGES",
     "SUB_TASK_OPERATIONS",
     "SUB_TASK_STATES",
@@ -31,6 +32,7 @@ __all__ = [
     "TASK_STATES",
     "TASK_TYPES",
     "TYPE_SPELLINGS",
+    "asked_of",
     "attempt_words",
     "retried",
     "states_of",
@@ -60,11 +62,13 @@ SUB_TASK_STATES = (PENDING, READY, RUNNING, CANCELING, FAILED, SUCCESSFUL)
 MANUAL: Final = "MANUAL"
 SYS_ONCE: Final = "SYS_ONCE"
 TASK_TYPES = (MANUAL, SYS_ONCE, "SCHEDULED", "SYS_SCHEDULED")
+LED_TYPE = {MANUAL: False, SYS_ONCE: True}
+"""Whether a task of this type is led by another one; there are none of the other types."""
 TYPE_SPELLINGS = {"SYS_ONECE": SYS_ONCE}
 """How the reference page writes a word, and what is meant."""
 
 _TASK_STATUS = {State.READY: RUNNING, State.RUNNING: RUNNING, State.FAILED: FAILED, State.SUCCEEDED: SUCCESSFUL}
-_TASK_OPERATION = {Operator.RUN: EXECUTE, Operator.ROLLBACK: ROLLBACK, Operator.PASS: SKIP}
+_TASK_OPERATION = {Asked.RUN: EXECUTE, Asked.RETRY: RETRY, Asked.ROLLBACK: ROLLBACK, Asked.PASS: SKIP, Asked.CANCEL: CANCEL}
 
 
 def states_of(status: str) -> tuple[State, ...]:
@@ -76,13 +80,14 @@ def task_status(dag: Dag) -> str:
     return _TASK_STATUS[dag_state(dag)]
 
 
+def asked_of(operation: str) -> Asked:
+    """What shows as this operation of a task."""
+    return next(asked for asked, word in _TASK_OPERATION.items() if word == operation)
+
+
 def task_operation(dag: Dag) -> str:
     """The last operation on the whole task; that of one sub-task does not change it."""
-    if dag.cancelled and dag_state(dag) is not State.SUCCEEDED:
-        return CANCEL
-    if dag.operator is Operator.RUN and dag.asks and any(each.asked_retries for each in dag.sub_tasks):
-        return RETRY
-    return _TASK_OPERATION[dag.operator]
+    return _TASK_OPERATION[asked(dag)]
 
 
 def task_type(dag: Dag) -> str:

@@ -74,6 +74,7 @@ _REQUEST_HEADERS = {
 }
 _ANSWER_HEADERS = {
     "ETag": "The version of the task.",
+    "X-Oboe-Missing": "Agents, by address, and cluster, whose part of a list did not come in time.",
     "X-Oboe-Stale": "How many seconds old the answer may be: the cluster's home cannot be reached.",
 }
 

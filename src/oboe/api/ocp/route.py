@@ -41,7 +41,7 @@ class Call:
     path_values: Mapping[str, str]
     target: str = ""
     debug: str = ""
-    headers: list[tuple[str, str]] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
     _query: Mapping[str, Sequence[str]] | None = None
     _codec: Codec | None = None
 
@@ -54,6 +54,10 @@ class Call:
     @property
     def caller(self) -> Caller:
         return Caller(self.user.name, self.request.source)
+
+    def note(self, header: str, value: str) -> None:
+        """A header of the answer."""
+        self.headers[header] = value
 
     def need(self, permission: str, dag: Dag) -> None:
         """`Refused` ``user.forbidden`` unless the user may do that to this task."""

@@ -1,33 +1,35 @@
 """R1, the list, and counts per status: filters, order and pages (`ocp-task.md` §1.2, §2.2).
 
-What a header tells is looked at first. Filters that need the whole dag (who made it, its tenant, whether it was retried) load those that
-are left. Without ``sort`` the newest come first; that is the order of ids within one home.
+Everything is asked of the homes themselves, which answer from indexes: a page costs what it shows, however long the history is. What the
+user may not see is not asked for. Orders are total, so pages neither repeat nor skip what does not move; ``startTimeTo`` holds newer tasks
+out while somebody reads on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from oboe.api.ocp import ids
 from oboe.api.ocp.names import (
     FAILED,
+    LED_TYPE,
     RUNNING,
     SUCCESSFUL,
     TASK_OPERATIONS,
     TASK_STATES,
     TASK_TYPES,
     TYPE_SPELLINGS,
+    asked_of,
     states_of,
-    task_operation,
-    task_type,
 )
 from oboe.api.ocp.objects import Counts, PageOf, TaskPage
-from oboe.api.ocp.route import Call, objects_of
-from oboe.control.listing import Found, Search
+from oboe.api.ocp.route import Call
+from oboe.control.listing import Findings, Found, Wanted
 from oboe.domain.errors import Refused
-from oboe.domain.model import Dag, Home
-from oboe.domain.values import HomeKind, MaintenanceKind, State
+from oboe.domain.model import Home
+from oboe.domain.searching import Order, Search
+from oboe.domain.values import Address, HomeKind, State
 
 __all__ = ["FILTERS", "OBJECT_TYPES", "PAGING", "SORTS", "list_tasks", "summary"]
 
@@ -36,8 +38,9 @@ SIZE_MAX = 2000
 _PAGE_MAX = 1 << 40
 _ID_MAX = 1 << 62
 _NO_END = 1 << 62
-_PORTION = 500
-"""Dags that are loaded at once where a filter needs whole ones."""
+PLACES_MAX = 100_000
+"""How deep into a list a page may lie."""
+VIEWER = "TASK_VIEWER"
 OBJECT_TYPES = ("CLUSTER", "TENANT", "HOST")
 PAGING = ("page", "size", "sort", "status")
 FILTERS = (
@@ -59,78 +62,120 @@ FILTERS = (
 )
 SORTS = ("id", "name", "status", "createTime", "startTime", "finishTime")
 
-Whole = Callable[[Dag], bool]
+_ORDERS = {
+    "": Order.CREATED,
+    "id": Order.ID,
+    "name": Order.NAME,
+    "createTime": Order.CREATED,
+    "startTime": Order.CREATED,
+    "finishTime": Order.ENDED,
+}
 
 
 def list_tasks(call: Call) -> TaskPage:
     """R1: tasks without their graph's edges, page by page, the newest first."""
-    page = call.number("page", default=1, low=1, high=_PAGE_MAX)
+    number = call.number("page", default=1, low=1, high=_PAGE_MAX)
     size = call.number("size", default=SIZE_DEFAULT, low=1, high=SIZE_MAX)
-    order = _order(call)
-    found = _found(call, _states(call))
-    order(found)
-    shown = call.control.found(found[(page - 1) * size : page * size])
-    return TaskPage([call.codec.basic_task(view.dag) for view in shown], PageOf(page, size, len(found), -(-len(found) // size)))
+    first = (number - 1) * size
+    searches = _sorted(call, _search(call, _states(call)))
+    found, total = _page(call, searches, first, size)
+    shown = call.control.found(found)
+    return TaskPage([call.codec.basic_task(view.dag) for view in shown], PageOf(number, size, total, -(-total // size)))
 
 
 def summary(call: Call) -> Counts:
     """How many tasks there are of each status, of those that the other filters let through."""
-    counts = dict.fromkeys(TASK_STATES, 0)
-    by_state = {state: word for word in TASK_STATES for state in states_of(word)}
-    for found in _found(call, tuple(State)):
-        if found.header.state in by_state:
-            counts[by_state[found.header.state]] += 1
+    findings = _ask(call, replace(_search(call, ()), limit=0))
+    counts = {word: sum(findings.counts.get(state, 0) for state in states_of(word)) for word in TASK_STATES}
     return Counts(counts[RUNNING], counts[FAILED], counts[SUCCESSFUL])
+
+
+def _page(call: Call, searches: Sequence[Search], first: int, size: int) -> tuple[list[Found], int]:
+    """What is shown of the searches, one after the other, and how many fit them all."""
+    found: list[Found] = []
+    total = 0
+    last = first + size
+    for search in searches:
+        limit = max(last - total, 0) if first < PLACES_MAX else 0
+        findings = _ask(call, replace(search, limit=limit))
+        start = max(first - total, 0)
+        found += findings.found[start : start + size - len(found)]
+        total += sum(findings.counts.values())
+    if first >= PLACES_MAX and first < total:
+        hint = "startTimeTo, startTimeFrom and other filters make the list shorter"
+        raise Refused("request.query", f"a page lies at most {PLACES_MAX} tasks deep", hint=hint)
+    return found, total
+
+
+def _ask(call: Call, search: Search) -> Findings:
+    findings = call.control.search(_wanted(call, search), lambda found: _number(call, found))
+    if findings.stale_seconds:
+        call.note("X-Oboe-Stale", f"{findings.stale_seconds:.1f}")
+    if findings.missing:
+        call.note("X-Oboe-Missing", ", ".join("cluster" if agent is None else str(agent) for agent in findings.missing))
+    return findings
+
+
+def _number(call: Call, found: Found) -> int:
+    home = Home(HomeKind.CLUSTER) if found.agent is None else Home(HomeKind.AGENT, found.agent)
+    return ids.encode(home, found.header.id, call.codec.landmarks)
 
 
 # Filters
 
 
 def _states(call: Call) -> tuple[State, ...]:
-    words = call.words("status", TASK_STATES) or TASK_STATES
+    words = call.words("status", TASK_STATES)
     return tuple(dict.fromkeys(state for word in words for state in states_of(word)))
 
 
-def _found(call: Call, states: Sequence[State]) -> list[Found]:
-    wanted = Search(
-        states=tuple(states),
+def _search(call: Call, states: tuple[State, ...]) -> Search:
+    """What every home is asked."""
+    types = call.words("type", TASK_TYPES, spellings=TYPE_SPELLINGS)
+    led = {LED_TYPE[word] for word in types if word in LED_TYPE}
+    tenant, kind = call.text("tenantName"), _object(call)[0]
+    has_tenant = kind == "TENANT" and not tenant
+    is_none = (types and not led) or _id(call, "tenantId") is not None or (kind == "TENANT" and _object(call)[1] is not None)
+    return Search(
+        states=states,
         name=call.text("name", "keyword"),
+        creator=call.text("creator"),
+        led=led.pop() if len(led) == 1 else None,
+        asked=tuple(asked_of(word) for word in call.words("operation", TASK_OPERATIONS)),
+        tenants=() if is_none else (tenant,) if tenant else None,
+        not_tenants=("",) if has_tenant else (),
         since=call.time("startTimeFrom", 0),
         before=call.time("startTimeTo", _NO_END),
     )
-    in_home, whole = _home_filter(call), _whole_filters(call)
-    found = [each for each in call.control.search(wanted) if in_home(each)]
-    if not whole:
-        return found
-    fits: list[Found] = []
-    for start in range(0, len(found), _PORTION):
-        portion = {(each.agent, each.header.id): each for each in found[start : start + _PORTION]}
-        for view in call.control.found(list(portion.values())):
-            if all(fit(view.dag) for fit in whole):
-                fits.append(portion[view.dag.home.agent, view.dag.id])
-    return fits
 
 
-def _home_filter(call: Call) -> Callable[[Found], bool]:
-    """``clusterName``, ``clusterId``, ``hostId``; and what the user may see, as far as homes tell."""
+def _wanted(call: Call, search: Search) -> Wanted:
+    """In which homes; tenants and the other kinds of schedules have no ids here, so nothing is of them."""
     known = call.codec.landmarks
     kind, number = _object(call)
     cluster_name, cluster_id, host_id = call.text("clusterName", "cluterName"), _id(call, "clusterId"), _id(call, "hostId")
+    number = None if kind == "TENANT" else number
 
     def is_ours(wanted: int | None) -> bool:
         return wanted is None or wanted == known.cluster_id
 
-    def fits(found: Found) -> bool:
+    def is_host(agent: Address) -> bool:
         """A host's id is its agent's number."""
-        if found.agent is None:
-            named = cluster_name in ("", known.cluster_name) and is_ours(cluster_id) and host_id is None
-            return named and kind != "HOST" and (kind == "TENANT" or is_ours(number))
-        if cluster_name or cluster_id is not None or kind == "CLUSTER":
-            return False
-        host = known.numbers.get(found.agent, -1)
-        return host_id in (None, host) and (kind == "TENANT" or number in (None, host))
+        host = known.numbers.get(agent, -1)
+        return host_id in (None, host) and number in (None, host) and call.user.may(VIEWER, (f"host={agent}",))
 
-    return fits
+    of_cluster = cluster_name in ("", known.cluster_name) and is_ours(cluster_id) and host_id is None and kind != "HOST" and is_ours(number)
+    of_agents = not cluster_name and cluster_id is None and kind != "CLUSTER"
+    return Wanted(search if of_agents else None, _seen(call, search) if of_cluster else None, is_host)
+
+
+def _seen(call: Call, search: Search) -> Search | None:
+    """Of the cluster's tasks those that the user may see."""
+    if call.user.may(VIEWER, ("cluster",)):
+        return search
+    names = [grant.object.removeprefix("tenant=") for grant in call.user.grants if grant.object.startswith("tenant=")]
+    seen = [name for name in names if call.user.may(VIEWER, (f"tenant={name}",)) and (search.tenants is None or name in search.tenants)]
+    return replace(search, tenants=tuple(dict.fromkeys(seen))) if seen else None
 
 
 def _id(call: Call, name: str) -> int | None:
@@ -145,59 +190,24 @@ def _object(call: Call) -> tuple[str, int | None]:
     return "".join(kinds), _id(call, "objectId")
 
 
-def _whole_filters(call: Call) -> list[Whole]:
-    """Those that need more than a header."""
-    wanted: list[Whole] = []
-    if operations := call.words("operation", TASK_OPERATIONS):
-        wanted.append(lambda dag: task_operation(dag) in operations)
-    if types := call.words("type", TASK_TYPES, spellings=TYPE_SPELLINGS):
-        wanted.append(lambda dag: task_type(dag) in types)
-    if creator := call.text("creator"):
-        wanted.append(lambda dag: dag.creator == creator)
-    if tenant := call.text("tenantName"):
-        wanted.append(lambda dag: dag.maintenance.kind is MaintenanceKind.TENANT and dag.maintenance.key == tenant)
-    kind, number = _object(call)
-    if kind == "TENANT":
-        wanted.append(lambda dag: dag.maintenance.kind is MaintenanceKind.TENANT and number is None)
-    if _id(call, "tenantId") is not None:
-        wanted.append(lambda dag: False)  # tenants have no ids here
-    if not call.user.may("TASK_VIEWER"):
-        wanted.append(lambda dag: call.user.may("TASK_VIEWER", objects_of(dag)))
-    return wanted
-
-
 # Order
 
 
-def _order(call: Call) -> Callable[[list[Found]], None]:
-    """Sorts in place; equal ones by id, the newest first."""
+def _sorted(call: Call, search: Search) -> list[Search]:
+    """The searches whose answers follow one another: one, but by status one for each."""
     name, _, direction = call.text("sort").partition(",")
     if direction.lower() not in ("", "asc", "desc"):
         raise Refused("request.query", f"sort={direction[:40]!r} is neither asc nor desc")
-    known = call.codec.landmarks
-
-    def number(found: Found) -> int:
-        home = Home(HomeKind.CLUSTER) if found.agent is None else Home(HomeKind.AGENT, found.agent)
-        return ids.encode(home, found.header.id, known)
-
-    keys: dict[str, Callable[[Found], Any]] = {
-        "": lambda found: found.header.created_at,
-        "id": number,
-        "name": lambda found: found.header.name,
-        "status": lambda found: _status_rank(found.header.state),
-        "createTime": lambda found: found.header.created_at,
-        "startTime": lambda found: found.header.created_at,
-        "finishTime": lambda found: found.header.ended_at,
-    }
-    if name not in keys:
+    descending = direction.lower() == "desc" or not name
+    if name == "status":
+        return list(_by_status(search, descending))
+    if name not in _ORDERS:
         raise Refused("request.query", f"sort={name[:40]!r} is none of {', '.join(SORTS)}")
-
-    def sort(found: list[Found]) -> None:
-        found.sort(key=number, reverse=True)
-        found.sort(key=keys[name], reverse=direction.lower() == "desc" or not name)
-
-    return sort
+    return [replace(search, order=_ORDERS[name], descending=descending)]
 
 
-def _status_rank(state: State) -> str:
-    return next(word for word in TASK_STATES if state in states_of(word))
+def _by_status(search: Search, descending: bool) -> Iterator[Search]:
+    for word in sorted(TASK_STATES, reverse=descending):
+        states = tuple(state for state in states_of(word) if not search.states or state in search.states)
+        if states:
+            yield replace(search, states=states)

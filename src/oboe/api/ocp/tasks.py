@@ -74,8 +74,9 @@ def download_diagnosis(call: Call) -> Answer:
     task = call.codec.task(view)
     found = [logs.executions(view.logs or (), index) for index in range(view.dag.plan.size)]
     name = f"log_task_{task.id}.zip"
-    headers = (("Content-Disposition", f'attachment; filename="{name}"'),)
-    return Answer(status=200, body=logs.diagnosis(task, found), content_type="application/octet-stream", headers=headers)
+    call.note("Content-Disposition", f'attachment; filename="{name}"')
+    body = logs.diagnosis(task, found)
+    return Answer(status=200, body=body, content_type="application/octet-stream", headers=tuple(call.headers.items()))
 
 
 # Operating
@@ -120,7 +121,7 @@ def _task(call: Call, permission: str, *, details: bool = False) -> DagView:
     text = call.target = call.path_values["task"]
     view = call.control.dag(ids.decode("dag", text, call.codec.landmarks), details=details)
     call.need(permission, view.dag)
-    return view
+    return _marked(call, view)
 
 
 def _sub_task(call: Call, permission: str, *, details: bool = False) -> DagView:
@@ -133,13 +134,18 @@ def _sub_task(call: Call, permission: str, *, details: bool = False) -> DagView:
     if (ref.home, ref.agent, view.dag.id) != (task.home, task.agent, task.number):
         raise Refused("task.not_found", f"task {call.path_values['task']} has no sub-task {text}")
     call.need(permission, view.dag)
+    return _marked(call, view)
+
+
+def _marked(call: Call, view: DagView) -> DagView:
+    """Say so when the answer comes from a copy."""
+    if view.stale_seconds > 0:
+        call.note("X-Oboe-Stale", f"{view.stale_seconds:.1f}")
     return view
 
 
 def _shown(call: Call, view: DagView) -> Task:
-    call.headers.append(("ETag", f'"{view.dag.version}"'))
-    if view.stale_seconds > 0:
-        call.headers.append(("X-Oboe-Stale", f"{view.stale_seconds:.1f}"))
+    call.note("ETag", f'"{view.dag.version}"')
     return call.codec.task(view)
 
 
