@@ -91,6 +91,13 @@ class Once(Gate):
     resumable = False
 
 
+class Late(Step):
+    """Waits for its gate, for less than a test lasts."""
+
+    def run(self, run: Run) -> None:
+        run.wait_until(GATES[run.dag_key].is_set, why="the gate", timeout=5, every=0.01)
+
+
 class Sleeper(Step):
     """A command that sleeps, and says so."""
 
@@ -123,4 +130,4 @@ class Signal(Step):
         return run.wait_for("go", timeout=30)
 
 
-ALL = (Noop, Count, Chatty, Brittle, Crashing, Gate, Once, Sleeper, Deaf, Signal)
+ALL = (Noop, Count, Chatty, Brittle, Crashing, Gate, Late, Once, Sleeper, Deaf, Signal)

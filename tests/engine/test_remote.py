@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable
 
@@ -11,11 +12,11 @@ from oboe.domain import events, fold
 from oboe.domain.errors import Refused
 from oboe.domain.messages import Fence, Interrupt, Order, Phase, Report, Verdict
 from oboe.domain.model import Dag, Home, Maintenance, Plan
-from oboe.domain.values import HomeKind, Operator, State, Stopping
+from oboe.domain.values import SECOND, HomeKind, Operator, State, Stopping
 from oboe.kit.playbook import Sketch
 from oboe.store.memory import MemoryHome
 from tests.engine.site import A, B, C, Loose, Site, chain, draft, eventually, states
-from tests.engine.steps import DONE, FAILING, GATES, Brittle, Count, Deaf, Gate, Noop, Once, Signal
+from tests.engine.steps import DONE, FAILING, GATES, Brittle, Count, Deaf, Gate, Late, Noop, Once, Signal
 
 
 class Cluster:
@@ -166,6 +167,35 @@ def test_an_agent_that_dies_fails_what_may_not_with_a_reason(cluster: Cluster, s
     cluster.sites[B].born_again()
     assert states(cluster.over(dag)) == [("FAILED", "RUN", 1)]
     assert "interrupted unexpectedly" in cluster.texts(dag)[0]
+
+
+def test_more_time_reaches_what_a_step_on_another_agent_waits_for(cluster: Cluster, sketch: Sketch) -> None:
+    sketch.stage("late", Late, agents=(B,))
+    dag = cluster.submit(sketch.plan())
+    running = cluster.maintainer.until(dag, lambda now: now.sub_tasks[0].state is State.RUNNING)
+    eventually(lambda: cluster.sites[B].engine.waiting(dag.key))
+    until = time.time_ns() + 30 * SECOND
+    cluster.ask(dag, events.Extend(0, until))
+    eventually(lambda: cluster.sites[B].engine.waiting(dag.key)[0].until == until)
+    GATES[dag.key].set()
+    dag = cluster.over(dag)
+    assert (states(dag), dag.sub_tasks[0].deadline) == ([("SUCCEEDED", "RUN", 1)], until)
+    assert running.sub_tasks[0].deadline == 0
+
+
+def test_other_retries_hold_for_a_step_on_another_agent(cluster: Cluster, sketch: Sketch) -> None:
+    sketch.stage("gate", Once, agents=(None,))
+    sketch.stage("brittle", Brittle, agents=(C,))
+    given = draft(sketch.plan(), kind=HomeKind.CLUSTER)
+    FAILING.add(given.key)
+    dag = cluster.maintainer.engine.submit(given)
+    cluster.ask(dag, events.SetRetries(1, 2))
+    GATES[dag.key].set()
+    cluster.maintainer.until(dag, lambda now: now.sub_tasks[1].auto_retries == 1)
+    FAILING.discard(given.key)
+    dag = cluster.over(dag)
+    assert states(dag)[1] == ("SUCCEEDED", "RUN", 3)
+    assert DONE[dag.key] == ["do gate 1", "do brittle", "undo brittle", "do brittle"]
 
 
 def test_another_maintainer_takes_over_what_is_under_way(cluster: Cluster, sketch: Sketch) -> None:

@@ -130,3 +130,16 @@ def test_another_primary_may_lack_commits_so_its_dags_are_asked_about(make_world
     eventually(lambda: _epoch(world) > epoch)
     _waits_for_a_person(world, follower, dag.id)
     eventually(lambda: not world.store.rows("SELECT * FROM maintenance_lock WHERE scope = 'RECALL'"))
+
+
+def test_tables_of_an_earlier_release_are_brought_up_to_date_by_the_members(make_world: Callable[..., World]) -> None:
+    world = make_world(limits=QUICK)
+    master, follower = _cluster(world)
+    for host in (master, follower):
+        host.end()
+    world.store.rows("DROP TABLE request_key")
+    world.store.rows("DELETE FROM schema_version WHERE version > 1")
+    for host in (master, follower):
+        host.begin()
+    eventually(lambda: master.agent.engine.serves_cluster() or follower.agent.engine.serves_cluster())
+    assert world.store.rows("SELECT COUNT(*) FROM request_key") == [(0,)]

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
+from pathlib import Path
 from typing import Any
 
 import pymysql
 import pytest
 
+from oboe import store
 from oboe.domain.errors import Bug, Refused, TryAgain, Unreachable
-from oboe.domain.records import Regress
+from oboe.domain.records import Page, Regress
 from oboe.domain.values import Address
 from oboe.kit.secret import Secret
 from oboe.store.mysql import ID_JUMP, Directory, Lease, Mysql, MysqlHome, create_schema
+from oboe.store.schema import migrations
 from oboe.store.sealing import Sealer
-from tests.store.samples import GLOBAL, HERE, THERE, draft, step
+from tests.store.samples import GLOBAL, HERE, THERE, draft, finish, step
+
+FIXTURES = Path(__file__).parent / "fixtures"
+MIGRATIONS = Path(store.mysql.__file__).parent / "migrations"
 
 
 def _run(mysql: Mysql, statement: str, *values: Any) -> Any:
@@ -372,3 +379,50 @@ def test_no_statement_of_a_running_home_scans_a_table(seekdb: Any, name: str, va
     mysql.close()
     assert "TABLE" in plan
     assert "FULL SCAN" not in plan
+
+
+# Versions of the tables
+
+
+@pytest.mark.parametrize("product", ["seekdb", "mariadb"])
+def test_the_rows_of_release_0_1_0_are_read_once_the_tables_are_brought_up_to_date(request: pytest.FixtureRequest, product: str) -> None:
+    server = request.getfixturevalue(product)
+
+    def connect() -> Any:
+        connection = server()
+        connection.select_db("of_0_1_0")
+        return connection
+
+    with contextlib.closing(server()) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE DATABASE of_0_1_0")
+    with contextlib.closing(connect()) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE schema_version (version INT NOT NULL PRIMARY KEY, applied_at BIGINT NOT NULL)")
+        for statement in migrations(MIGRATIONS)[0][1]:
+            cursor.execute(statement)
+        for table, rows in json.loads((FIXTURES / "0.1.0.mysql.json").read_bytes()).items():
+            cursor.execute(f"DELETE FROM {table}")
+            for row in rows:
+                cursor.execute(f"INSERT INTO {table} VALUES ({', '.join(['%s'] * len(row))})", row)
+        connection.commit()
+
+    mysql = Mysql(connect)
+    with pytest.raises(TryAgain) as older:
+        MysqlHome(mysql).unsettled()
+    assert older.value.code == "store.older"
+    with contextlib.closing(connect()) as connection:
+        create_schema(connection)
+    home = MysqlHome(mysql)
+    assert [dag.name for dag in home.unsettled()] == ["Live", "New", "Failed"]
+    assert home.poisoned == []
+    (live,) = home.page(Page(names=("Live",)))
+    assert [record.line.text for record in home.logs(live)] == ["so far so good"] * 2
+    assert home.under_maintenance()
+    finish(home, live)
+    assert not home.under_maintenance()
+    sight = Lease(mysql).look()
+    assert (sight.agent, sight.epoch, home.regress()) == (Address("10.0.0.1", 2886), 1, Regress())
+    assert home.create(draft("Later")).id == 5
+    assert Lease(mysql).take(HERE, 60, went_back=True) is not None
+    assert home.regress().epoch == 2
+    assert Directory(mysql).facts() == {"cluster_name": "kept"}
+    mysql.close()

@@ -13,12 +13,14 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from oboe.domain.errors import OboeError, Refused
+from oboe import __version__
+from oboe.control.views import StatusView
+from oboe.domain.errors import OboeError, Refused, TryAgain
 from oboe.domain.values import Address
 from oboe.membership.link import ClusterLink
 from oboe.membership.marks import Marks, contradicts
 from oboe.membership.owed import Owed
-from oboe.membership.verbs import StoreMark
+from oboe.membership.verbs import AskStatus, StoreMark
 
 if TYPE_CHECKING:
     from oboe.remote.client import Peers
@@ -44,7 +46,12 @@ class Candidacy:
         """Of the database in which this agent holds the lease."""
 
     def holder(self) -> tuple[Address, int, float] | None:
-        sight = self._row.look()
+        try:
+            sight = self._row.look()
+        except TryAgain as error:
+            if error.code == "store.older":
+                self._bring_up_to_date()
+            raise
         self._owed.settle()
         mark = self._mark_of(sight)
         if sight.agent is not None and sight.left > 0 and not self._marks.move(mark) and sight.agent != self._link.here:
@@ -82,6 +89,17 @@ class Candidacy:
     def home(self) -> MysqlHome:
         """The dags of the database in which the lease was taken, and of no other: what becomes the primary later may lack commits."""
         return self._link.home_at(self._seat)
+
+    def _bring_up_to_date(self) -> None:
+        """The tables are of an earlier release. They are changed when no member that answers still needs them as they are."""
+        asked = self._link.fellows()
+        answers = self._peers().call_all(asked, "agent.status", AskStatus(0.0), StatusView, timeout=_ASK_SECONDS) if asked else {}
+        older = [str(agent) for agent, said in answers.items() if isinstance(said, StatusView) and said.agent.version != __version__]
+        if older:
+            _log.warning("the cluster's tables stay as they are: %s does not run oboe %s yet", ", ".join(older), __version__)
+            return
+        self._link.create_schema()
+        _log.info("the cluster's tables are those of oboe %s now", __version__)
 
     def _mark_of(self, sight: Sight) -> StoreMark:
         return StoreMark(sight.epoch, self._link.seat(), sight.beat)

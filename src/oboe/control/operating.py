@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from oboe.control.changing import KINDS, Change, preview_change, recorded_change
+from oboe.control.leader import ask_maintainer, not_maintainer
 from oboe.control.port import Caller
 from oboe.control.reading import Reading
 from oboe.control.views import Effect, Preview, Ref
 from oboe.domain import events, fold, preview
-from oboe.domain.errors import OboeError, Refused, Unreachable
+from oboe.domain.errors import Refused, Unreachable
 from oboe.domain.model import Dag
 from oboe.domain.preview import PreviewLine
 from oboe.domain.values import Address, HomeKind
@@ -95,7 +96,7 @@ class Operating:
         """Here, where the dag is kept."""
         home = HomeKind(request.home)
         if home is HomeKind.CLUSTER and not self._engine.serves_cluster():
-            raise Refused("agent.not_maintainer", f"{self._local.address} is not the maintainer now")
+            raise not_maintainer(self._local.address, self._maintainer())
         before = self._engine.get(home, request.key)
         change = request.change
         event = change.event(request.index) if change else event_of(request.operator, request.kind, request.index)
@@ -149,20 +150,26 @@ class Operating:
         leader = dag.leader
         request = OperateDag(int(leader.home), leader.dag_key, "dag", 0, operator, caller.name)
         try:
-            if (leader.home is HomeKind.CLUSTER and self._engine.serves_cluster()) or leader.agent == self._local.address:
-                self.carry_out(request)
+            if leader.home is HomeKind.CLUSTER and not self._engine.serves_cluster():
+                known = [agent for agent in (self._maintainer(), leader.agent) if agent is not None]
+                ask_maintainer(lambda agent: self._operate_at(agent, request), [*known, *self._local.fellows()])
             else:
-                target = (self._maintainer() if leader.home is HomeKind.CLUSTER else None) or leader.agent
-                self._peers().call(target, "dag.operate", request, Nothing, timeout=_ASK_SECONDS + 2)
+                self._operate_at(leader.agent if leader.home is HomeKind.AGENT else self._local.address, request)
         except Refused as error:
-            if error.code in ("task.not_found", "retry.not_failed", "rollback.not_failed", "agent.not_maintainer"):
+            if error.code in ("task.not_found", "retry.not_failed", "rollback.not_failed"):
                 return False
             raise
-        except OboeError:
+        except Unreachable:
             if operator == "ROLLBACK":
                 return False
             raise
         return True
+
+    def _operate_at(self, agent: Address, request: OperateDag) -> None:
+        if agent == self._local.address:
+            self.carry_out(request)
+        else:
+            self._peers().call(agent, "dag.operate", request, Nothing, timeout=_ASK_SECONDS + 2)
 
 
 def _words(dag: Dag, agents: Iterable[Address | None]) -> tuple[str, ...]:

@@ -110,6 +110,10 @@ class ClusterLink:
     def here(self) -> Address:
         return self._local.address
 
+    def fellows(self) -> list[Address]:
+        """The other members, as this agent knows them without the cluster's tables."""
+        return self._local.fellows()
+
     def seat(self) -> str:
         """Which database is the primary: ``ip:mysql_port``. `Unreachable` ``cluster.no_primary``."""
         return _seat(self.primary())

@@ -297,6 +297,10 @@ class LocalAgent:
             return []
         return [member.address for member in self.members() if member.address != self.address]
 
+    def fellows(self) -> list[Address]:
+        """Other agents of the cluster, also of one that is only being taken in."""
+        return [member.address for member in self.members() if member.address != self.address]
+
     def _update_own_member(self) -> None:
         """Nobody is told here: a listener may wait for a thread that needs the lock, so none is called while it is held."""
         if self.member(self.address) is not None:
