@@ -295,12 +295,12 @@ LINES = (
             held("every state of §5.4", SHOWN),
             held(
                 "every operation through one, observed through the other",
-                f"{OPERATING}::test_a_retry_over_obshell_is_seen_over_ocp",
-                f"{OPERATING}::test_a_rollback_over_obshell_is_seen_over_ocp",
-                f"{OPERATING}::test_cancel_and_pass_over_obshell_are_seen_over_ocp",
-                f"{OPERATING}::test_a_retry_undoes_and_runs_what_failed",
-                f"{OPERATING}::test_a_skip_goes_on_and_of_the_last_step_completes_the_task",
-                f"{OPERATING}::test_a_cancel_of_one_lets_its_siblings_go_on",
+                "ocp/test_both.py::test_what_is_asked_over_one_dialect_is_seen_over_both",
+            ),
+            held(
+                "ids of OBShell there and back: IPv4, IPv6, OBProxy",
+                "ocp/test_both.py::test_ids_of_obshell_come_back_whatever_the_address",
+                "ocp/test_both.py::test_ids_of_an_obproxy_are_read_and_name_nothing",
             ),
             held("ids of OCP there and back", "ocp/test_ids.py"),
             held("a graph that is no chain is marked", f"{OPERATING}::test_general_graphs_run_and_are_shown_whole_by_both"),

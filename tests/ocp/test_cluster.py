@@ -59,6 +59,18 @@ def test_every_agent_tells_the_same_of_the_same_tasks_to_the_same_users(world: W
     assert set(tasks(second, hostId=3)) == {number for number in seen[0] if number - 2**52 >> 32 == 3}
     assert reader(third).post(f"/instances/{cluster[0]}/retry").error == (400, 20003)
 
+    for host in hosts:
+        host.database(running=False)
+    for host in hosts:
+        eventually(lambda host=host: _without_primary(host))
+        stale = reader(host).get(f"/instances/{cluster[0]}")
+        assert (stale.data["name"], stale.data["status"]) == ("Cluster scale out", "SUCCESSFUL")
+        assert float(stale.headers["x-oboe-stale"]) > 0, "it comes from a copy, and says so"
+        listed = reader(host).get("/instances", size=100)
+        assert float(listed.headers["x-oboe-stale"]) > 0
+        assert {one["id"] for one in listed.data["contents"]} == set(seen[0])
+        assert reader(host).post(f"/instances/{cluster[0]}/retry").error[0] in (400, 503), "nothing is changed in a copy"
+
 
 def test_users_are_changed_at_any_agent_and_known_to_all_without_a_primary_too(world: World) -> None:
     first, second = world.host(), world.host()

@@ -64,20 +64,6 @@ def test_a_rollback_goes_backward_and_can_be_asked_again(shared_site: Site) -> N
     assert going.done == ["a", "b", "undo b", "undo a", "undo a"]
 
 
-def test_a_rollback_over_obshell_is_seen_over_ocp(shared_site: Site) -> None:
-    going = failed_pair(shared_site)
-    shared_site.ask_obshell(f"dag/{going.obshell_id}", "ROLLBACK")
-    going.until("SUCCESSFUL/ROLLBACK", "PENDING/ROLLBACK", "PENDING/ROLLBACK")
-
-
-def test_cancel_and_pass_over_obshell_are_seen_over_ocp(shared_site: Site) -> None:
-    going = shared_site.run(*PAIR, a="hold").until(*RUN_A)
-    shared_site.ask_obshell(f"dag/{going.obshell_id}", "CANCEL")
-    going.until("FAILED/CANCEL", "FAILED/CANCEL", "PENDING/EXECUTE")
-    shared_site.ask_obshell(f"dag/{going.obshell_id}", "PASS")
-    going.until("SUCCESSFUL/SKIP", "SUCCESSFUL/SKIP", "SUCCESSFUL/SKIP")
-
-
 def test_only_a_failed_task_is_retried_or_rolled_back(shared_site: Site) -> None:
     running = shared_site.run(*PAIR, a="hold").until(*RUN_A)
     done = shared_site.run(*PAIR).until("SUCCESSFUL/EXECUTE")
