@@ -130,4 +130,17 @@ class Signal(Step):
         return run.wait_for("go", timeout=30)
 
 
-ALL = (Noop, Count, Chatty, Brittle, Crashing, Gate, Late, Once, Sleeper, Deaf, Signal)
+class Finder(Step):
+    """Fails once, and tells what it first found; what it finds changes."""
+
+    def run(self, run: Run) -> int:
+        did(run, f"first {run.first('found', lambda: len(DONE[run.dag_key]))}")
+        if run.attempt == 1:
+            raise StepFailed("trial.broken", "it broke")
+        return run.first("found", lambda: -1)
+
+    def rollback(self, run: Run) -> None:
+        did(run, f"undo {run.first('found', lambda: -1)}")
+
+
+ALL = (Finder, Noop, Count, Chatty, Brittle, Crashing, Gate, Late, Once, Sleeper, Deaf, Signal)

@@ -20,7 +20,7 @@ from oboe.engine import turn
 from oboe.engine.limits import Limits
 from oboe.kit.playbook import Sketch
 from tests.engine.site import A, Site, chain, draft, eventually, states
-from tests.engine.steps import DONE, FAILING, GATES, Brittle, Chatty, Count, Crashing, Deaf, Gate, Noop, Once, Signal, Sleeper
+from tests.engine.steps import DONE, FAILING, GATES, Brittle, Chatty, Count, Crashing, Deaf, Finder, Gate, Noop, Once, Signal, Sleeper
 
 
 def counted(sketch: Sketch, length: int) -> None:
@@ -112,6 +112,16 @@ def test_a_rollback_undoes_downstream_first_and_knows_what_was_returned(site: Si
     assert fold.settled(dag)
     assert dag.operator is Operator.ROLLBACK
     assert DONE[given.key] == ["do 0", "do 1", "do 2", "do brittle", "undo brittle", "undo 2 3", "undo 1 2", "undo 0 1"]
+
+
+def test_what_a_step_found_first_is_what_every_later_attempt_and_its_undo_find(site: Site, sketch: Sketch) -> None:
+    counted(sketch, 2)
+    sketch.stage("find", Finder, agents=(A,))
+    failed = site.run(sketch.plan())
+    ask(site, failed.key, events.Retry())
+    dag = site.over(failed)
+    assert DONE[dag.key] == ["do 0", "do 1", "first 2", "undo 2", "first 2"]
+    assert dag.sub_tasks[2].result == 2
 
 
 def test_a_crash_of_a_step_is_one_line_without_a_traceback(site: Site, sketch: Sketch) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from oboe.domain import plan as plans
-from oboe.domain.model import Flags, Plan
+from oboe.domain.model import Flags
 from oboe.kit.playbook import Playbook
+from oboe.kit.testing import plan_of
 from oboe.playbooks.agent.kill_observer import KillObserverParams, RestartParams, kill_observer, start_for_rollback
 from oboe.playbooks.agent.local_observer import LocalObserverParams, start_local_observer, stop_local_observer
 from oboe.playbooks.agent.together import TogetherParams, start_together, stop_together
@@ -130,8 +130,7 @@ CASES: list[tuple[Playbook, Any, list[tuple[str, str]]]] = [
 
 @pytest.mark.parametrize(("playbook", "params", "catalogue"), CASES, ids=lambda value: value.name if isinstance(value, Playbook) else "")
 def test_a_plan_is_the_catalogues(playbook: Playbook, params: Any, catalogue: list[tuple[str, str]]) -> None:
-    plan: Plan = playbook.sketch(params).plan()
-    plans.check(plan)
+    plan = plan_of(playbook, params)
     assert [node.name for node in plan.nodes] == [name for name, _ in catalogue]
     for node, (name, words) in zip(plan.nodes, catalogue, strict=True):
         missing = set(words.split()) - shown(node.flags)
@@ -142,7 +141,7 @@ def test_a_plan_is_the_catalogues(playbook: Playbook, params: Any, catalogue: li
 
 @pytest.mark.parametrize(("playbook", "params", "catalogue"), CASES, ids=lambda value: value.name if isinstance(value, Playbook) else "")
 def test_every_node_can_be_retried_so_no_failed_dag_is_stuck(playbook: Playbook, params: Any, catalogue: list[tuple[str, str]]) -> None:
-    assert all(node.flags.retryable for node in playbook.sketch(params).plan().nodes)
+    assert all(node.flags.retryable for node in plan_of(playbook, params).nodes)
 
 
 def shown(flags: Flags) -> set[str]:

@@ -16,6 +16,7 @@ from oboe.domain.messages import Level, LogLine, Order, Phase, Report
 from oboe.domain.model import Leader
 from oboe.domain.values import Address, Operator, Stopping
 from oboe.engine import following
+from oboe.engine.first import first_found
 from oboe.engine.leftovers import attempt_directory
 from oboe.engine.limits import Limits
 from oboe.engine.patience import Patience
@@ -142,6 +143,9 @@ class Attempt:
     @property
     def own_result(self) -> Any:
         return self.order.own_result
+
+    def first(self, name: str, find: Callable[[], T]) -> T:
+        return first_found(self.work_dir, self.fence.sub_task, name, find)
 
     # Telling
 

@@ -94,6 +94,12 @@ class Run(Protocol):
     def own_result(self) -> Any:
         """In a rollback: what this sub-task's RUN returned; None when it never ended well."""
 
+    def first(self, name: str, find: Callable[[], T]) -> T:
+        """What ``find`` found when this sub-task first asked for ``name`` on this agent: the same in every later life, retry, rollback.
+
+        For what a rollback must know and a second life could not find out any more: what was there before. It is on disk when this
+        returns; JSON-able, and no secret, for it is not sealed."""
+
     def log(self, text: str) -> None:
         """An informational line; shown as is."""
 

@@ -121,6 +121,8 @@ class Rehearsal:
         """Sub-task and attempt."""
         self._lives: dict[tuple[int, int], FakeRun] = {}
         """The last life of an attempt whose agent died."""
+        self._first: dict[int, dict[str, Any]] = {}
+        """By sub-task."""
         self._now: tuple[int, FakeRun] | None = None
         """The sub-task that runs, and its run."""
 
@@ -304,6 +306,7 @@ class Rehearsal:
             script=self._script,
             clock=self.clock,
             before=earlier,
+            first=self._first.setdefault(index, {}),
         )
 
     def _outcome(self, index: int, run: FakeRun) -> tuple[Outcome, Any]:

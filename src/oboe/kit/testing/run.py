@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -60,8 +61,11 @@ class FakeRun:
         clock: Clock | None = None,
         work_dir: Path | None = None,
         before: FakeRun | None = None,
+        first: dict[str, Any] | None = None,
     ) -> None:
-        """``results``: what nodes upstream returned. ``before``: the earlier life of a resumed attempt, whose commands are adopted."""
+        """``results``: what nodes upstream returned. ``before``: the earlier life of a resumed attempt, whose commands are adopted.
+
+        ``first``: what ``run.first`` has kept."""
         self.dag_key, self.dag_id = "0" * 32, 1
         self.agent, self.here = agent, here or agent
         self.attempt, self.resumed, self.rolling_back = attempt, resumed, rolling_back
@@ -87,6 +91,7 @@ class FakeRun:
         self._work_dir = work_dir
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._adoptable = list(before.calls) if before is not None else []
+        self._first = first if first is not None else {}
         self._at: dict[int, Callable[[], object]] = {}
         self._cause = ""
 
@@ -124,6 +129,12 @@ class FakeRun:
 
     def result(self, node: str) -> Any:
         return self._results.get(node)
+
+    def first(self, name: str, find: Callable[[], T]) -> T:
+        if name not in self._first:
+            self._first[name] = find()
+            json.dumps(self._first[name])
+        return cast(T, self._first[name])
 
     # What the step says
 

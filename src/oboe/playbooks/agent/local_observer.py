@@ -9,7 +9,7 @@ from oboe.domain.model import Maintenance
 from oboe.domain.values import HomeKind
 from oboe.kit import Run, Sketch, Step, playbook
 from oboe.membership.local import LocalAgent
-from oboe.playbooks.agent.together import CheckProcess, own_instance, start_again, stop_here
+from oboe.playbooks.agent.together import CheckProcess, own_instance, start_again, stop_again, stop_here
 
 __all__ = ["LocalObserverParams", "start_local_observer", "stop_local_observer"]
 
@@ -35,8 +35,7 @@ class StartLocal(_LocalStep):
         return {"ran_before": start_again(run)}
 
     def rollback(self, run: Run) -> None:
-        if not (run.own_result or {}).get("ran_before"):
-            stop_here(run, graceful=False)
+        stop_again(run)
 
 
 class GetConnection(_LocalStep):

@@ -16,7 +16,7 @@ from oboe.membership.local import LocalAgent
 from oboe.membership.owed import Owed
 from oboe.playbooks.agent.kill_observer import end_process
 
-__all__ = ["START", "STOP", "TogetherParams", "own_instance", "start_again", "start_together", "stop_here", "stop_together"]
+__all__ = ["START", "STOP", "TogetherParams", "own_instance", "start_again", "start_together", "stop_again", "stop_here", "stop_together"]
 
 START = "Start observer, led"
 STOP = "Stop observer, led"
@@ -45,8 +45,9 @@ def own_instance(run: Run) -> Instance:
 
 
 def start_again(run: Run) -> bool:
-    """Start this host's database as what it was. Whether it ran already. One that cannot go on fails with the way on."""
+    """Start this host's database as what it was. Whether it ran before. One that cannot go on fails with the way on."""
     instance, driver = own_instance(run), run.use(Driver)
+    ran_before = run.first("ran_before", lambda: bool(driver.observe(instance, timeout=1.0).pid))
     running = bool(driver.observe(instance, timeout=1.0).pid)
     if running:
         run.log("observer started.")
@@ -64,7 +65,13 @@ def start_again(run: Run) -> bool:
     if not running:
         run.log("update self OB port")
         run.log("update OB port in all_agent")
-    return running
+    return ran_before
+
+
+def stop_again(run: Run) -> None:
+    """Undo `start_again`: what ran before goes on."""
+    if not run.first("ran_before", lambda: bool((run.own_result or {}).get("ran_before"))):
+        stop_here(run, graceful=False)
 
 
 def stop_here(run: Run, *, graceful: bool) -> None:
@@ -135,8 +142,7 @@ class StartObserver(_LedStep):
         return {"ran_before": start_again(run)}
 
     def rollback(self, run: Run) -> None:
-        if not (run.own_result or {}).get("ran_before"):
-            stop_here(run, graceful=False)
+        stop_again(run)
 
 
 class ExecuteStart(_LedStep):

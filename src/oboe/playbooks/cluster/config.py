@@ -40,13 +40,13 @@ class KeepObserverConfig(Step):
         local = run.use(LocalAgent)
         for warning in params.warnings:
             run.warn(warning)
-        before = local.value("observer_config", {})
+        before = run.first("config", lambda: local.value("observer_config", {}))
         local.keep_settings(params.scope, params.targets or [""], params.settings)
         return before
 
     def rollback(self, run: Run) -> None:
-        if run.own_result is not None:
-            run.use(LocalAgent).remember(observer_config=run.own_result)
+        local = run.use(LocalAgent)
+        local.remember(observer_config=run.first("config", lambda: run.own_result or local.value("observer_config", {})))
 
 
 @playbook(
