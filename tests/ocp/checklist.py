@@ -117,6 +117,7 @@ LINES = (
                 f"{WIRE}::test_an_error_says_what_is_and_what_may_be_asked",
                 f"{USERS}::test_who_is_not_known_gets_401_and_is_asked_for_basic",
             ),
+            held("a table of hostile requests: code, envelope, nothing changed", "ocp/test_hostile.py"),
             held("English and Chinese", f"{WIRE}::test_messages_are_english_or_chinese"),
             held(
                 "none that the description does not name",

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import binascii
 from base64 import b64decode
 
 from oboe.api.ocp.sessions import Sessions, session_token
@@ -52,7 +51,7 @@ def _by_signature(request: Request, rest: str, users: Users) -> User:
 def _basic(text: str) -> tuple[str, Secret]:
     try:
         name, colon, password = b64decode(text.strip(), validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # no base64, no ASCII or no UTF-8
         colon = ""
     if not colon:
         raise Refused("user.refused", "the credentials are not in Basic's form")
