@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,8 @@ def main() -> int:
     for step in steps():
         gated(step, Path(own))
     process._driver = lambda name, home: driver  # type: ignore[assignment]
-    return process.run(home=Path(home), ip="127.0.0.1", port=int(port), rpc_port=int(rpc_port), driver="fake")
+    books = tuple(map(Path, filter(None, [os.environ.get("SPINE_PLAYBOOKS")])))
+    return process.run(home=Path(home), ip="127.0.0.1", port=int(port), rpc_port=int(rpc_port), driver="fake", playbooks=books)
 
 
 if __name__ == "__main__":

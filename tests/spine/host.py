@@ -129,6 +129,7 @@ class Host:
         """Start, and wait for the first answer."""
         self.home.mkdir(parents=True, exist_ok=True)
         if self.apart:
+            (self.home / "output").touch(mode=0o600)
             with (self.home / "output").open("ab") as output:
                 self._process = subprocess.Popen(self._command(), stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
             eventually(self.answers)

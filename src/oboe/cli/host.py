@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,10 @@ _KEY_OPTIONS = (
     click.option("--fingerprint", default="", metavar="SHA256:…", help="The host's key must have this fingerprint."),
     click.option("--accept-new", is_flag=True, help="Accept the key that the host shows now, whatever it is."),
 )
+
+
+_with_a_home_of_its_own = functools.partial(client_command, home_option="--agent-home")
+"""For a command whose ``--home`` is a directory on another machine."""
 
 
 def _key_options(command: Any) -> Any:
@@ -48,7 +53,7 @@ def host() -> None:
 @click.option("--passphrase-file", type=_FILE, help="File with the passphrase of that key.")
 @click.option("--login-password-file", type=_FILE, help="File with the password to log in with (- is stdin).")
 @_key_options
-@client_command
+@_with_a_home_of_its_own
 def add(
     session: Session,
     name: str,

@@ -46,16 +46,17 @@ class Session:
         return AgentClient(address or self.address, settings=self.settings, password=self.password, ask_password=asking, socket=socket)
 
 
-def client_command(command: F, *, password_option: str = "--password-file") -> F:
+def client_command(command: F, *, password_option: str = "--password-file", home_option: str = "--home") -> F:
     """Give a command ``--agent``, ``--home``, ``--password-file`` and ``--json``; it receives a `Session` first, and its failures end well.
 
-    ``password_option`` is another name for the root password's file, where a command has a password of its own."""
+    ``password_option`` is another name for the root password's file, where a command has a password of its own; so is ``home_option``."""
 
     @click.option(
         "--agent", metavar="HOST:PORT", envvar="OBOE_AGENT", default=None, help="The agent to ask (env OBOE_AGENT; 127.0.0.1:2886)."
     )
     @click.option(
-        "--home",
+        home_option,
+        "agent_home",
         type=click.Path(path_type=Path, file_okay=False),
         envvar="OBOE_HOME",
         help="The agent of this directory, over its unix socket (env OBOE_HOME); --agent is stronger.",
@@ -68,11 +69,11 @@ def client_command(command: F, *, password_option: str = "--password-file") -> F
     )
     @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
     @functools.wraps(command)
-    def wrapped(*args: Any, agent: str | None, home: Path | None, password_file: Path | None, as_json: bool, **kwargs: Any) -> Any:
+    def wrapped(*args: Any, agent: str | None, agent_home: Path | None, password_file: Path | None, as_json: bool, **kwargs: Any) -> Any:
         try:
             settings = Settings.from_env()
-            if home is not None and agent is None:
-                session = _at_home(home.resolve(), settings, password_file, as_json=as_json)
+            if agent_home is not None and agent is None:
+                session = _at_home(agent_home.resolve(), settings, password_file, as_json=as_json)
             else:
                 address = address_of(agent or f"127.0.0.1:{settings.port}")
                 session = Session(address, settings, _password(password_file), as_json)

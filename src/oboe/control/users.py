@@ -92,6 +92,9 @@ class User(msgspec.Struct, frozen=True):
     keys: tuple[AccessKey, ...] = ()
     disabled: bool = False
 
+    def __repr__(self) -> str:
+        return f"User({self.id}, {self.name!r})"
+
     def may(self, permission: str, objects: Sequence[str] = ()) -> bool:
         return not self.disabled and any(grant.covers(permission, objects) for grant in self.grants)
 

@@ -119,7 +119,7 @@ class Agent:
 def _lock(home: Path) -> int:
     """One agent for each home: a lock that ends with the process."""
     run_directory = home / "run"
-    run_directory.mkdir(parents=True, exist_ok=True)
+    run_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     home.chmod(0o700)
     descriptor = os.open(run_directory / "agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

@@ -19,6 +19,7 @@ __all__ = ["run"]
 
 def run(*, home: Path, ip: str, port: int, rpc_port: int | None, driver: str, playbooks: tuple[Path, ...] = ()) -> int:
     """Run an agent in the foreground until SIGTERM or SIGINT; the exit status of the process."""
+    os.umask(0o077)  # whatever is made from here on, by databases and commands too, is its owner's alone
     home.mkdir(parents=True, exist_ok=True)
     start_logging(home / "log")
     settings = Settings.from_home(home)

@@ -16,6 +16,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -126,7 +127,7 @@ class FakeDriver:
     def _born(self, source: Endpoint | None) -> dict[str, Any]:
         """A primary, or what its source has, users and all."""
         if source is None:
-            return {"role": "PRIMARY", "source": "", "users": {"root": ""}, "invited": []}
+            return {"role": "PRIMARY", "source": "", "users": {"root": _kept(Secret(""))}, "invited": []}
         origin = self._at(source.ip, source.port)
         if not origin.get("running"):
             raise StepFailed("database.clone_failed", f"nobody answers at {source}")
@@ -139,7 +140,7 @@ class FakeDriver:
         known = _read(_base(instance))
         if not known.get("running"):
             return Observation(state=DatabaseState.ABSENT, reason="it is not running")
-        if known["users"]["root"] != (password or Secret("")).reveal():
+        if known["users"]["root"] != _kept(password or Secret("")):
             return Observation(state=DatabaseState.RESTRICTED, pid=known["pid"], reason="it does not accept this password")
         return _observation(known)
 
@@ -203,7 +204,7 @@ class FakeDriver:
         known = _read(base)
         if not known.get("running"):
             raise Unreachable("database.down", f"the database in {base} is not running")
-        if known["users"].get(user) != password.reveal():
+        if known["users"].get(user) != _kept(password):
             raise Refused("database.access_denied", f"the database in {base} does not accept this user and password")
         return known
 
@@ -255,7 +256,7 @@ class FakeDriver:
         for base in {_base(instance)} | {base for base in bases if _read(base).get("source") in sources}:
             known = _read(base)
             kept = {name: text for name, text in known["users"].items() if name not in users}
-            given = {name: secret.reveal() for name, secret in users.items() if secret is not None}
+            given = {name: _kept(secret) for name, secret in users.items() if secret is not None}
             _write(base / "database.json", {**known, "users": {**kept, **given}})
 
     # Files
@@ -313,6 +314,11 @@ def _observation(known: Mapping[str, Any]) -> Observation:
         version=_VERSION,
         pid=known["pid"],
     )
+
+
+def _kept(password: Secret) -> str:
+    """As a database keeps it: not to be read back."""
+    return sha256(password.reveal().encode()).hexdigest()
 
 
 def _base(instance: Instance) -> Path:

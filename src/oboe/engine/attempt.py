@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from oboe.domain.model import Leader
 from oboe.domain.values import Address, Operator, Stopping
 from oboe.engine import following
 from oboe.engine.first import first_found
-from oboe.engine.leftovers import attempt_directory
+from oboe.engine.leftovers import attempt_directory, mask_outputs
 from oboe.engine.limits import Limits
 from oboe.engine.patience import Patience
 from oboe.engine.ports import Children, Launch, OpenParams, Running
@@ -129,7 +130,9 @@ class Attempt:
         return path
 
     def params(self, kind: type[T]) -> T:
-        return self._tools.open_params(self.order.home.kind, kind, self.order.params)
+        opened = self._tools.open_params(self.order.home.kind, kind, self.order.params)
+        self.transcript.mask.learn(opened)
+        return opened
 
     def use(self, port: type[T]) -> T:
         try:
@@ -350,6 +353,7 @@ class Attempt:
             reports.append(self._report(Phase.ENDED, lines, additional, ok=ok, result=result))
 
         self.transcript.hand_over(take, always=True)
+        self._mask_outputs()
         release()
         self._sink(reports[0])
 
@@ -366,11 +370,19 @@ class Attempt:
         except OboeError as error:
             self.transcript.write(Level.ERROR, str(error), error.code)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a step may raise anything; this is where its thread's work ends
-            _log.exception("step %s of dag %s failed", self.order.step, self.dag_key)
+            _log.error("step %s of dag %s failed: %s", self.order.step, self.dag_key, self._traceback())
             reason = (str(error).strip().splitlines() or [""])[0]
             text = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
             self.transcript.write(Level.ERROR, text, "step.crashed")
         return False, None
+
+    def _mask_outputs(self) -> None:
+        mask = self.transcript.mask
+        if self._calls and mask:
+            try:
+                mask_outputs(self._tools.work_root, self.fence, mask)
+            except OSError as error:
+                _log.warning("outputs of commands of dag %s keep what they are: %s", self.dag_key, error)
 
     def _was_stopped(self, step: Step | None) -> None:
         """The line that says so, and the step's own word on a cancel. A timeout was written down by the home that saw it."""
@@ -384,8 +396,11 @@ class Attempt:
                 except Interrupted:
                     pass
                 except Exception as error:  # noqa: BLE001 - the outcome is known already; this is told, not obeyed
-                    _log.exception("after the cancel of step %s of dag %s", self.order.step, self.dag_key)
+                    _log.error("after the cancel of step %s of dag %s: %s", self.order.step, self.dag_key, self._traceback())
                     self.transcript.write(Level.WARN, f"after the cancel: {error}")
+
+    def _traceback(self) -> str:
+        return self.transcript.mask.hide(traceback.format_exc())
 
     def _plain(self, result: Any) -> Any:
         """A step's result as JSON-able builtins; `StepFailed` says what cannot be kept."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from oboe.domain.errors import OboeError
 from oboe.domain.messages import Fence
+from oboe.kit.mask import Mask
 
-__all__ = ["Burial", "attempt_directory", "end_leftovers"]
+__all__ = ["Burial", "attempt_directory", "end_leftovers", "mask_outputs"]
 
 _AGAIN_SECONDS = 2.0
 
@@ -26,6 +28,17 @@ def end_leftovers(work_root: Path, fence: Fence, end_recorded: Callable[[Path], 
     """End the process group of every command of that attempt that still runs; returns when they are gone."""
     for directory in sorted(attempt_directory(work_root, fence).glob("call-*")):
         end_recorded(directory)
+
+
+def mask_outputs(work_root: Path, fence: Fence, mask: Mask) -> None:
+    """What the attempt's commands have written stays for whoever looks into its directory, without the secrets of its params."""
+    for path in sorted(attempt_directory(work_root, fence).glob("call-*/std*")):
+        masked = path.with_name(f"{path.name}.masked")
+        with path.open(encoding="utf-8", errors="surrogateescape") as source:
+            descriptor = os.open(masked, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as target:
+                target.writelines(map(mask.hide, source))
+        masked.replace(path)
 
 
 class Burial:

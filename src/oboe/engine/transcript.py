@@ -1,17 +1,18 @@
 """What one attempt tells its home while it runs: log lines in order, ``additional``, and what it waits for.
 
 Invariants: ``seq`` grows by one with each line; lines leave in the order in which they were written, each exactly once, because what
-takes them hands them on under the same lock.
+takes them hands them on under the same lock. What leaves is masked: lines, ``additional``, and what is waited for.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from oboe.domain.messages import Level, LogLine
+from oboe.kit.mask import Mask
 
 __all__ = ["Transcript", "Waiting"]
 
@@ -40,7 +41,8 @@ class Transcript:
         "_pending",
         "_seq",
         "_text_max",
-        "waiting",
+        "_waiting",
+        "mask",
     )
 
     def __init__(self, clock: Callable[[], int], notice: Callable[[], None], *, seq: int = 0, lines_max: int, text_max: int) -> None:
@@ -54,7 +56,17 @@ class Transcript:
         self._dropped = 0
         self._additional: dict[str, Any] | None = None
         self._pending = False
-        self.waiting: Waiting | None = None
+        self._waiting: Waiting | None = None
+        self.mask = Mask()
+
+    @property
+    def waiting(self) -> Waiting | None:
+        """What the step waits for, if it does."""
+        return self._waiting
+
+    @waiting.setter
+    def waiting(self, what: Waiting | None) -> None:
+        self._waiting = None if what is None else replace(what, why=self.mask.hide(what.why))
 
     @property
     def seq(self) -> int:
@@ -63,6 +75,7 @@ class Transcript:
 
     def write(self, level: Level, text: str, code: str = "") -> None:
         """Add a line; too long a text is cut, and an attempt that writes too much is only counted."""
+        text = self.mask.hide(text)
         if len(text) > self._text_max:
             text = f"{text[: self._text_max]}… ({len(text)} characters)"
         with self._lock:
@@ -76,7 +89,7 @@ class Transcript:
     def note(self, additional: dict[str, Any]) -> None:
         """Merge into ``additional``."""
         with self._lock:
-            self._additional = {**(self._additional or {}), **additional}
+            self._additional = {**(self._additional or {}), **self.mask.hide_in(additional)}
         self._tell()
 
     def hand_over(self, take: Callable[[tuple[LogLine, ...], dict[str, Any] | None], None], *, always: bool) -> None:

@@ -42,7 +42,7 @@ class JsonLines(logging.Formatter):
 
 def start_logging(directory: Path, *, level: str = "INFO") -> logging.Handler:
     """Send the log of this process to ``directory/agent.log``, mode 0600."""
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = directory / "agent.log"
     path.touch(mode=0o600)
     handler = logging.handlers.RotatingFileHandler(path, maxBytes=_MAX_BYTES, backupCount=_BACKUPS, encoding="utf-8")

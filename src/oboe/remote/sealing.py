@@ -18,7 +18,7 @@ import hmac
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -41,9 +41,9 @@ _KEYS_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class _Derived:
-    request_mac: bytes
-    answer_keys: bytes
-    answer_mac: bytes
+    request_mac: bytes = field(repr=False)
+    answer_keys: bytes = field(repr=False)
+    answer_mac: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

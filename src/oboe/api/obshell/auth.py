@@ -16,7 +16,7 @@ Beyond the original: a header is used once, it expires at most ten minutes from 
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from hashlib import sha256
 
@@ -55,7 +55,7 @@ class Rule(Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Used:
-    keys: bytes
+    keys: bytes = field(repr=False)
     expires: int
 
 

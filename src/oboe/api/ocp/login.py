@@ -21,7 +21,8 @@ def log_in(call: Call) -> Profile:
     """Begin a session: the answer sets its cookie."""
     user = call.control.users.by_password(*credentials_of(call.request))
     token = call.sessions.begin(user, call.request.received_at).reveal()
-    call.note("Set-Cookie", f"{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={SESSION_SECONDS_MAX:.0f}")
+    secure = "; Secure" if call.request.secure else ""
+    call.note("Set-Cookie", f"{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={SESSION_SECONDS_MAX:.0f}{secure}")
     return Profile(user.id, user.name, [str(grant) for grant in user.grants])
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from http.cookies import CookieError, SimpleCookie
 
@@ -28,7 +28,7 @@ SESSIONS_MAX = 1000
 @dataclass(slots=True)
 class _Session:
     name: str
-    password_hash: str
+    password_hash: str = field(repr=False)
     began: float
     used: float
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from oboe.api.obshell.route import Call, Route
-from oboe.api.own.callers import check_caller
+from oboe.api.own.callers import check_caller, who_asks
 from oboe.api.shared.envelope import NO_DATA, Contents
 from oboe.control.hosts import HostReport
 from oboe.domain.errors import Refused
@@ -20,8 +20,6 @@ from oboe.kit.secret import Secret
 from oboe.membership.inventory import Host
 
 __all__ = ["ROUTES"]
-
-_ROOT = "root"
 
 
 class NewHost(msgspec.Struct):
@@ -32,9 +30,9 @@ class NewHost(msgspec.Struct):
     user: str
     agent: str
     port: int = 22
-    password: str = ""
-    private_key: str = ""
-    passphrase: str = ""
+    password: Secret | None = None
+    private_key: Secret | None = None
+    passphrase: Secret | None = None
     rpc_port: int = 0
     home: str = "~/oboe-home"
     prefix: str = "~/oboe"
@@ -69,9 +67,9 @@ def _add(call: Call) -> dict[str, Any]:
         address=asked.address,
         port=asked.port,
         user=asked.user,
-        password=_secret(asked.password),
-        private_key=_secret(_from_base64(asked.private_key)),
-        passphrase=_secret(asked.passphrase),
+        password=asked.password or None,
+        private_key=_from_base64(asked.private_key),
+        passphrase=asked.passphrase or None,
         agent=asked.agent,
         rpc_port=asked.rpc_port,
         home=asked.home,
@@ -79,7 +77,7 @@ def _add(call: Call) -> dict[str, Any]:
         python=asked.python,
         driver=asked.driver,
     )
-    return call.control.hosts.add(host, fingerprint=asked.fingerprint, accept_new=asked.accept_new, who=_ROOT).shown()
+    return call.control.hosts.add(host, fingerprint=asked.fingerprint, accept_new=asked.accept_new, who=who_asks(call)).shown()
 
 
 def _accept_key(call: Call) -> dict[str, Any]:
@@ -87,7 +85,7 @@ def _accept_key(call: Call) -> dict[str, Any]:
     check_caller(call)
     asked = call.bind(AcceptKey)
     name = call.path_values["name"]
-    return call.control.hosts.accept_key(name, fingerprint=asked.fingerprint, accept_new=asked.accept_new, who=_ROOT).shown()
+    return call.control.hosts.accept_key(name, fingerprint=asked.fingerprint, accept_new=asked.accept_new, who=who_asks(call)).shown()
 
 
 def _check(call: Call) -> dict[str, Any]:
@@ -106,7 +104,7 @@ def _unlock(call: Call) -> Any:
 def _remove(call: Call) -> Any:
     """Forget a host; nothing happens there."""
     check_caller(call)
-    call.control.hosts.remove(call.path_values["name"], who=_ROOT)
+    call.control.hosts.remove(call.path_values["name"], who=who_asks(call))
     return NO_DATA
 
 
@@ -128,13 +126,9 @@ def report_object(report: HostReport) -> dict[str, Any]:
     }
 
 
-def _secret(text: str) -> Secret | None:
-    return Secret(text) if text else None
-
-
-def _from_base64(text: str) -> str:
+def _from_base64(text: Secret | None) -> Secret | None:
     try:
-        return b64decode(text, validate=True).decode()
+        return Secret(b64decode(text.reveal(), validate=True).decode()) if text else None
     except (binascii.Error, UnicodeDecodeError):
         raise Refused("request.body", "private_key is not base64 of a key file") from None
 

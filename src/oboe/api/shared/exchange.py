@@ -30,6 +30,8 @@ class Request:
     """Unix seconds."""
     started: float
     """Monotonic seconds."""
+    secure: bool = False
+    """It came over TLS."""
     local: bool = False
     """It came over the agent's unix socket, from somebody who may do everything on this host."""
 

@@ -92,6 +92,7 @@ async def _read(scope: Scope, receive: Receive, started: float, bounds: Bounds, 
         source=f"uid {scope[PEER]}" if PEER in scope else scope["client"][0] if scope.get("client") else "",
         received_at=received_at,
         started=started,
+        secure=scope["scheme"] == "https",
         local=PEER in scope,
     )
 

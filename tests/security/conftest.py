@@ -1,0 +1,7 @@
+"""Clusters over fake databases, as the spine's tests have them."""
+
+from __future__ import annotations
+
+from tests.spine.conftest import make_world, store_port
+
+__all__ = ["make_world", "store_port"]
