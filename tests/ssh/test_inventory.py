@@ -45,7 +45,7 @@ class Desk:
         return json.loads(ended.output.strip().splitlines()[-1])
 
     def add(self, name: str, *more: str, status: int = 0) -> Any:
-        place = ["--home", str(self.place / name / "home"), "--prefix", str(self.place / name / "oboe"), "--python", "python3"]
+        place = ["--agent-home", str(self.place / name / "home"), "--prefix", str(self.place / name / "oboe"), "--python", "python3"]
         login = f"{self.server.user}@127.0.0.1:{self.server.port}"
         given = ["--host-agent", self.agent, "--key-file", str(self.key), "--driver", "fake", *place]
         return self("add", name, login, *given, *(more or ["--fingerprint", self.server.fingerprint]), status=status)
@@ -86,7 +86,7 @@ def test_numbers_are_never_given_twice(desk: Desk) -> None:
 
 
 def test_a_key_that_nobody_has_accepted_is_refused_and_its_fingerprint_told(desk: Desk) -> None:
-    asked = ["--home", "/srv/home"]
+    asked = ["--agent-home", "/srv/home"]
     refused = desk.add("one", *asked, status=1)
     assert refused["error"]["code"] == "SSH.HostKeyUnknown"
     assert desk.server.fingerprint in json.dumps(refused)

@@ -30,6 +30,10 @@ def tenant(name: str) -> Maintenance:
     return Maintenance(MaintenanceKind.TENANT, name)
 
 
+def host(agent: str) -> Maintenance:
+    return Maintenance(MaintenanceKind.HOST, agent)
+
+
 def node(name: str, *, width: int = 1, after: tuple[int, ...] = (), release: bool = False, args: dict[str, Any] | None = None) -> NodePlan:
     return NodePlan(
         name=name,

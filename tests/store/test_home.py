@@ -15,7 +15,7 @@ from oboe.domain.messages import Level, LogLine
 from oboe.domain.model import Approval, Pause
 from oboe.domain.records import AttemptLine, Change, Page
 from oboe.domain.values import Operator
-from tests.store.samples import GLOBAL, HERE, NONE, OBPROXY, THERE, chain, draft, finish, line, moved, now, step, tenant
+from tests.store.samples import GLOBAL, HERE, NONE, OBPROXY, THERE, chain, draft, finish, host, line, moved, now, step, tenant
 
 if TYPE_CHECKING:
     from oboe.engine.ports import DagStore
@@ -261,6 +261,12 @@ def test_pages_follow_each_other(home: Any) -> None:
         (OBPROXY, OBPROXY, False),
         (OBPROXY, GLOBAL, True),
         (GLOBAL, OBPROXY, True),
+        (GLOBAL, host("10.0.0.1:2886"), False),
+        (host("10.0.0.1:2886"), GLOBAL, False),
+        (host("10.0.0.1:2886"), host("10.0.0.1:2886"), False),
+        (host("10.0.0.1:2886"), host("10.0.0.2:2886"), True),
+        (host("10.0.0.1:2886"), tenant("a"), True),
+        (OBPROXY, host("10.0.0.1:2886"), True),
         (OBPROXY, tenant("a"), True),
         (GLOBAL, NONE, True),
         (NONE, GLOBAL, True),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,11 @@ from oboe.domain.errors import OboeError, Refused, Unreachable
 from oboe.domain.values import Address
 from oboe.kit.secret import Secret
 
-__all__ = ["API", "OWN", "AgentClient", "Answer"]
+__all__ = ["API", "HOSTS", "OWN", "AgentClient", "Answer", "agent_request", "operate_agent"]
 
 API = "/api/v1"
 OWN = "/oboe/v1"
+HOSTS = f"{OWN}/hosts"
 
 _HEADER_UNREADABLE = 1
 """Legacy error number: the agent could not decrypt the header, because it has another key now."""
@@ -277,6 +278,29 @@ class AgentClient:
                 hint=str(error.get("hint") or ""),
             )
         return answer
+
+
+def agent_request(action: str, hosts: Sequence[str], *, package: str = "") -> tuple[str, dict[str, Any]]:
+    """Path and body of an operation on the agents of hosts (names or numbers of the inventory).
+
+    ``action`` is install, reinstall, uninstall, restart, stop or start; restart and stop take several hosts. ``package`` is a
+    directory on the asked agent's host; empty: that agent packs what it runs."""
+    if len(hosts) == 1:
+        return f"{HOSTS}/{hosts[0]}/agent/{action}", {"package": package} if package else {}
+    return f"{OWN}/host-agents/{action}", {"hosts": list(hosts)}
+
+
+def operate_agent(client: AgentClient, action: str, *hosts: str, package: str = "") -> str:
+    """Do that to the agents of these hosts, as `agent_request` says; the id of the dag that does it. It has begun when this returns.
+
+    ::
+
+        with AgentClient(Address("10.0.0.1", 2886), settings=Settings.from_env(), password=Secret("…")) as client:
+            dag_id = operate_agent(client, "reinstall", "db7")
+
+    `AnswerError` for what the agent refuses, `Unreachable` when it does not answer."""
+    path, body = agent_request(action, hosts, package=package)
+    return str(client.post(path, body).data["id"])
 
 
 def _reason(error: Exception) -> str:

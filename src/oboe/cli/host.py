@@ -10,14 +10,14 @@ from typing import Any
 
 import click
 
-from oboe.cli.client import OWN
+from oboe.cli.client import HOSTS, agent_request
 from oboe.cli.failure import Exit
-from oboe.cli.session import Session, client_command, print_json, read_secret
+from oboe.cli.follow import submitted
+from oboe.cli.session import Session, client_command, dry_run_option, print_json, read_secret, wait_option
 from oboe.domain.errors import Refused
 
 __all__ = ["host"]
 
-HOSTS = f"{OWN}/hosts"
 _FILE = click.Path(path_type=Path)
 _KEY_OPTIONS = (
     click.option("--fingerprint", default="", metavar="SHA256:…", help="The host's key must have this fingerprint."),
@@ -45,7 +45,7 @@ def host() -> None:
 @click.argument("login", metavar="USER@ADDRESS[:PORT]")
 @click.option("--host-agent", "its_agent", required=True, metavar="IP:PORT", help="The agent that lives there, or is to live there.")
 @click.option("--rpc-port", type=click.IntRange(1, 65535), default=None, help="Where that agent talks to others (its port + 1000).")
-@click.option("--home", default="~/oboe-home", show_default=True, help="The agent's directory there.")
+@click.option("--agent-home", "home", default="~/oboe-home", show_default=True, help="The agent's directory there.")
 @click.option("--prefix", default="~/oboe", show_default=True, help="Where versions of oboe are installed there.")
 @click.option("--python", default="python3", show_default=True, help="The Python there that environments are made with.")
 @click.option("--driver", type=click.Choice(["seekdb", "fake"]), default="seekdb", show_default=True, help="What that agent manages.")
@@ -162,6 +162,34 @@ def package(directory: Path, *, wheels: Path | None, without_seekdb: bool, as_js
         print_json(told)
     else:
         click.echo(f"oboe {made.version} for Python {made.python} on {made.machine}: {len(made.files)} files in {directory}")
+
+
+def _agent_command(action: str, sentence: str, *, several: bool = False, package: bool = False) -> None:
+    """Add ``oboe host ACTION-agent``."""
+
+    @click.argument("names", metavar="NAME..." if several else "NAME", nargs=-1 if several else 1, required=True)
+    @dry_run_option
+    @wait_option
+    @client_command
+    def command(session: Session, names: Any, *, package: Path | None = None, dry_run: bool, wait: bool) -> None:
+        wanted = [names] if isinstance(names, str) else list(names)
+        path, body = agent_request(action, wanted, package=str(package.absolute()) if package else "")
+        with session.client() as client:
+            submitted(session, client, path, body, dry_run=dry_run, wait=wait)
+
+    command.__doc__ = sentence
+    if package:
+        text = "Install this package, a directory on the asked agent's host (default: what that agent runs itself)."
+        command = click.option("--package", type=_FILE, metavar="DIR", help=text)(command)
+    host.command(f"{action}-agent")(command)
+
+
+_agent_command("install", "Check a machine and install the agent that is to live there.", package=True)
+_agent_command("reinstall", "Install the agent of a machine anew; its store and identity stay.", package=True)
+_agent_command("uninstall", "Stop the agent of a machine and remove what was installed; its store stays.")
+_agent_command("restart", "Stop and start agents; databases go on.", several=True)
+_agent_command("stop", "Stop agents; databases go on.", several=True)
+_agent_command("start", "Start the agent that is installed on a machine.")
 
 
 def _place(text: str) -> tuple[str, int]:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from oboe.control.changing import Change
 from oboe.control.gathering import Gathered
-from oboe.control.hosts import Hosts
 from oboe.control.listing import Findings, Found, Wanted
 from oboe.control.repeating import Repeating
 from oboe.control.users import Users
@@ -23,6 +22,7 @@ from oboe.engine.ports import Page
 from oboe.kit.secret import Secret
 
 if TYPE_CHECKING:
+    from oboe.control.hosts import Hosts
     from oboe.control.playbooks import Playbooks
 
 __all__ = ["Caller", "Control", "ForwardedAnswer", "ForwardedRequest", "Keys", "Life"]
@@ -233,4 +233,5 @@ class Control(Protocol):
         """Of every member; None: it did not answer within the bound."""
 
     def ready(self) -> Mapping[str, Any]:
-        """``{"ready": bool, "waits_for": [text, …]}`` for ``GET /oboe/v1/ready``; ``playbooks`` lists those that did not load, if any."""
+        """``{"ready": bool, "waits_for": [text, …], "running": sub-tasks}`` for ``GET /oboe/v1/ready``;
+        ``playbooks`` lists those that did not load, if any."""

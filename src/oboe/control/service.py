@@ -69,6 +69,7 @@ class Oboe:
         life: Life,
         hosts: Hosts,
         troubles: Callable[[], Sequence[str]],
+        running: Callable[[], int],
         playbooks: Playbooks,
     ) -> None:
         self.keys = keys
@@ -88,6 +89,7 @@ class Oboe:
         self.life = life
         self.hosts = hosts
         self._troubles = troubles
+        self._running = running
         self.playbooks = playbooks
         self._started_at = time.time_ns()
 
@@ -134,7 +136,7 @@ class Oboe:
             if seen.state is not DatabaseState.AVAILABLE:
                 waits.insert(0, f"this host's database: {seen.reason}")
         told = [str(one) for one in self.playbooks.unloaded()]
-        return {"ready": not waits, "waits_for": waits, **({"playbooks": told} if told else {})}
+        return {"ready": not waits, "waits_for": waits, "running": self._running(), **({"playbooks": told} if told else {})}
 
     # Reading
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from oboe.control.hosts import Hosts
 from oboe.control.leadership import Led
 from oboe.control.listing import Listing, ManyDags, SearchDags
 from oboe.control.looking import LookAt, Looking
@@ -31,6 +32,7 @@ from oboe.membership.verbs import (
     LeadDag,
     Leave,
     LedBy,
+    OperateHosts,
     SignalDag,
     StoreMark,
     WakeDag,
@@ -108,6 +110,7 @@ def register_verbs(
     waits: Waits,
     looking: Looking,
     listing: Listing,
+    hosts: Hosts,
     begin_cluster: Callable[[str], Any],
     compare_marks: Callable[[StoreMark], StoreMark],
     forward: Callable[[ForwardedRequest], Any],
@@ -132,6 +135,7 @@ def register_verbs(
     verbs.on("dag.signal", SignalDag, lambda caller, request: led.signal(request))
     verbs.on("dag.ask", AskDag, lambda caller, request: led.ask(request), long=True)
     verbs.on("dag.follow", FollowDag, lambda caller, request: led.follow(request), long=True)
+    verbs.on("host.operate", OperateHosts, lambda caller, request: hosts.carry_out(request), long=True)
     verbs.on("cluster.begin", WakeDag, lambda caller, request: begin_cluster(request.dag_key))
     verbs.on("store.mark", StoreMark, lambda caller, request: compare_marks(request))
     verbs.on("http.forward", ForwardedRequest, lambda caller, request: forward(request), long=True)

@@ -237,6 +237,7 @@ class Uses:
         self.looking = Looking(here, self.reading, engine, peers, self.cluster.maintainer)
         self.listing = Listing(local, stores.own, self.reading, peers)
         self.led = Led(here, self.starter, work.registry, stores.own, engine)
+        self.hosts = Hosts(local, membership.inventory, membership.reach, self.starter, peers)
         self.keys = AgentKeys(local, driver, membership.private_key)
         self._engine = engine
         self.control = Oboe(
@@ -255,8 +256,9 @@ class Uses:
             users=Users(local, link, stores.audit.append),
             repeating=Repeating(local, RequestKeys(stores.database), link, clock=time.time_ns),
             life=Lifecycle(local, driver, link, self.starter, self.reading, peers),
-            hosts=Hosts(membership.inventory, membership.reach),
+            hosts=self.hosts,
             troubles=self._troubles,
+            running=lambda: len(engine.executor.attempts()),
             playbooks=Playbooks(work.registry, self.starter, self.reading.cluster_home),
         )
 
@@ -286,6 +288,7 @@ class Faces:
             waits=uses.waits,
             looking=uses.looking,
             listing=uses.listing,
+            hosts=uses.hosts,
             begin_cluster=uses.cluster.begin,
             compare_marks=uses.cluster.compare,
             forward=self.api.answer_forwarded,

@@ -185,7 +185,7 @@ class Home:
 
 @dataclass(frozen=True, slots=True)
 class Maintenance:
-    """What the dag locks. ``key`` is the tenant's name for TENANT, else empty."""
+    """What the dag locks. ``key`` is the tenant's name for TENANT, the agent (``ip:port``) for HOST, else empty."""
 
     kind: MaintenanceKind = MaintenanceKind.NONE
     key: str = ""

@@ -118,6 +118,8 @@ class MaintenanceKind(IntEnum):
     GLOBAL = 2
     TENANT = 3
     OBPROXY = 4
+    HOST = 5
+    """oboe's own: a machine of the inventory, by its agent."""
 
 
 class Identity(IntEnum):

@@ -108,6 +108,10 @@ class Attempt:
         return self._tools.here
 
     @property
+    def index(self) -> int:
+        return self.fence.sub_task
+
+    @property
     def attempt(self) -> int:
         return self.fence.attempt
 

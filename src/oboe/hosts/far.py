@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,6 @@ class Far:
             raise StepFailed(str(error["code"]), f"{self._ssh.target.host}: {error['message']}", hint=str(error.get("hint", "")))
         return dict(answer)
 
-    def send(self, path: Path, to: str, *, timeout: float) -> str:
+    def send(self, path: Path, to: str, *, timeout: float, told: Callable[[int], None] = lambda sent: None) -> str:
         """Copy a file there; its SHA-256. As `Ssh.upload`."""
-        return self._ssh.upload(path, to, timeout=timeout)
+        return self._ssh.upload(path, to, timeout=timeout, told=told)

@@ -152,15 +152,16 @@ class Ssh:
         watched = shlex.join(["sh", "-c", _WATCHED, "oboe", *command])
         return self._drive(self._run(watched, None), timeout, f"{command[0]} on {self.target.host}")
 
-    def upload(self, path: Path, to: str, *, timeout: float) -> str:
-        """Copy a file, mode 0600; its SHA-256. Under its name only when it is whole.
+    def upload(self, path: Path, to: str, *, timeout: float, told: Callable[[int], None] = lambda sent: None) -> str:
+        """Copy a file, mode 0600; its SHA-256. Under its name only when it is whole. ``told`` hears how many bytes were sent.
 
         `StepFailed` ``host.disk_full``, ``host.not_written``, ``ssh.damaged``; `Unreachable` as `run`."""
         beside, digested = f"{to}.part", sha256()
         receive = shlex.join(["sh", "-c", _RECEIVE, "oboe", beside])
         with path.open("rb") as file:
             source = _Source(file, digested.update)
-            ended = self._drive(self._run(receive, source), timeout, f"the upload of {path.name} to {self.target.host}")
+            what = f"the upload of {path.name} to {self.target.host}"
+            ended = self._drive(self._run(receive, source), timeout, what, look=lambda: told(source.sent))
         if ended.status != 0:
             raise _not_written(to, ended.stderr)
         digest = digested.hexdigest()
@@ -213,13 +214,14 @@ class Ssh:
             raise Unreachable("ssh.cut", f"the connection to {self.target} was cut", hint="what ran there was ended; try again")
         return Completed(status, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
 
-    def _drive(self, work: Coroutine[Any, Any, T], timeout: float, what: str) -> T:
+    def _drive(self, work: Coroutine[Any, Any, T], timeout: float, what: str, *, look: Callable[[], None] = lambda: None) -> T:
         """Go on with ``work`` until it ends, time is up, or ``check`` raises; then it is cancelled, and given time to clean up."""
         task = self._loop.create_task(work)
         deadline = time.monotonic() + timeout
         try:
             while not task.done():
                 self._check()
+                look()
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise Unreachable("ssh.timeout", f"{what} took longer than {timeout:g} s", hint="is the host overloaded or filtered?")
@@ -236,12 +238,13 @@ class Ssh:
             raise translated(error, str(self.target)) from error
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Source:
     """A file on its way, and who is told each of its chunks."""
 
     file: BinaryIO
     seen: Callable[[bytes], None]
+    sent: int = 0
 
 
 async def _send(process: asyncssh.SSHClientProcess[bytes], source: _Source) -> None:
@@ -250,6 +253,7 @@ async def _send(process: asyncssh.SSHClientProcess[bytes], source: _Source) -> N
             source.seen(chunk)
             process.stdin.write(chunk)
             await process.stdin.drain()
+            source.sent += len(chunk)
         process.stdin.write_eof()
 
 

@@ -41,7 +41,7 @@ def translated(error: Exception, target: str) -> OboeError:
         return Unreachable("ssh.unknown_host", f"{target}: {error.strerror}", hint="give an IP address or a name that this host resolves")
     if isinstance(error, TimeoutError):
         return Unreachable("ssh.timeout", f"{target} does not answer in time", hint="is the host up, and no firewall in between?")
-    if isinstance(error, asyncssh.ConnectionLost | ConnectionResetError | BrokenPipeError):
+    if isinstance(error, asyncssh.ConnectionLost | asyncssh.ChannelOpenError | ConnectionResetError | BrokenPipeError):
         return Unreachable("ssh.cut", f"the connection to {target} was cut", hint="what ran there was ended; try again")
     if isinstance(error, OSError):
         return Unreachable("ssh.unreachable", f"no way to {target}: {error.strerror or error}", hint="check address and network")

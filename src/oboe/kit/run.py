@@ -68,6 +68,10 @@ class Run(Protocol):
         """The agent whose process this is."""
 
     @property
+    def index(self) -> int:
+        """Which of the dag's sub-tasks this is, from 0, in the order of the plan."""
+
+    @property
     def attempt(self) -> int: ...
     @property
     def resumed(self) -> bool:

@@ -75,6 +75,15 @@ class LeadDag(msgspec.Struct):
     leader_agent: str
 
 
+class OperateHosts(msgspec.Struct):
+    """``host.operate``: do this to the agents of these hosts, by number, in a dag of your own home; the answer is its view."""
+
+    action: str
+    hosts: list[int]
+    package: str
+    caller: str
+
+
 class FollowDag(msgspec.Struct):
     """``dag.follow``: what has it come to? Answers when its version is past ``known_version``, at the latest after ``seconds``."""
 

@@ -2,11 +2,13 @@
 
 ::
 
-    asked \\ held   GLOBAL    TENANT a   OBPROXY
-    GLOBAL         no        no         yes
-    TENANT a       no        no         yes
-    TENANT b       no        yes        yes
-    OBPROXY        yes       yes        no
+    asked \\ held   GLOBAL    TENANT a   OBPROXY   HOST a
+    GLOBAL         no        no         yes       no
+    TENANT a       no        no         yes       yes
+    TENANT b       no        yes        yes       yes
+    OBPROXY        yes       yes        no        yes
+    HOST a         no        yes        yes       no
+    HOST b         no        yes        yes       yes
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ __all__ = ["GLOBAL_SCOPE", "RECALL_SCOPE", "HeldLock", "MaintenanceHeld", "confl
 GLOBAL_SCOPE = "GLOBAL"
 RECALL_SCOPE = "RECALL"
 """Held from the moment the store is known to have gone back until the agents have named and ended what it has lost. Excludes all."""
+_KEYED = (MaintenanceKind.TENANT, MaintenanceKind.HOST)
+"""One lock for each key; GLOBAL excludes them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +61,14 @@ class MaintenanceHeld(Refused):
 
 def _held_by(lock: HeldLock) -> tuple[str, str]:
     """Message and hint."""
-    what = {MaintenanceKind.GLOBAL: "everything", MaintenanceKind.OBPROXY: "obproxy"}.get(lock.kind, f"tenant {lock.scope[7:]}")
+    what = {MaintenanceKind.GLOBAL: "everything", MaintenanceKind.OBPROXY: "obproxy"}.get(lock.kind, _named(lock.scope))
     text = f"{lock.dag_name} (dag {lock.dag_id}) holds the maintenance lock on {what}"
     return text, "wait until it settles, or roll it back, or pass it"
 
 
 def scope_of(maintenance: Maintenance) -> str:
     """The name of the lock: one row for each."""
-    return f"TENANT {maintenance.key}" if maintenance.kind is MaintenanceKind.TENANT else maintenance.kind.name
+    return f"{maintenance.kind.name} {maintenance.key}" if maintenance.kind in _KEYED else maintenance.kind.name
 
 
 def recall_lock(taken_at: int) -> HeldLock:
@@ -77,6 +81,11 @@ def lock_of(dag: Dag, taken_at: int) -> HeldLock:
     return HeldLock(scope_of(dag.maintenance), dag.key, dag.maintenance.kind, dag.name, dag.id, taken_at)
 
 
+def _named(scope: str) -> str:
+    kind, _, key = scope.partition(" ")
+    return f"{kind.lower()} {key}"
+
+
 def conflict(asked: HeldLock, held: Iterable[HeldLock]) -> HeldLock | None:
     """The lock in the way, if any; a dag is never in its own way."""
     return next((lock for lock in held if lock.dag_key != asked.dag_key and _exclude(asked, lock)), None)
@@ -85,7 +94,6 @@ def conflict(asked: HeldLock, held: Iterable[HeldLock]) -> HeldLock | None:
 def _exclude(one: HeldLock, other: HeldLock) -> bool:
     if other.scope == RECALL_SCOPE:
         return True
-    both = {one.kind, other.kind}
-    if both == {MaintenanceKind.GLOBAL, MaintenanceKind.TENANT}:
-        return True
+    if one.kind is not other.kind and MaintenanceKind.GLOBAL in (one.kind, other.kind):
+        return one.kind in _KEYED or other.kind in _KEYED
     return one.scope == other.scope

@@ -57,6 +57,7 @@ MAINTENANCE_KINDS = {
     MaintenanceKind.GLOBAL: 2,
     MaintenanceKind.TENANT: 3,
     MaintenanceKind.OBPROXY: 4,
+    MaintenanceKind.HOST: 5,
 }
 
 IDENTITIES = {

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from threading import BoundedSemaphore
 from typing import Any
 
-from oboe.api.ocp import login, tasks
+from oboe.api.ocp import hosts, login, tasks
 from oboe.api.ocp.auth import user_of
 from oboe.api.ocp.envelope import new_trace_id, wrap
 from oboe.api.ocp.errors import failure_of
@@ -30,7 +30,7 @@ from oboe.domain.errors import OboeError, Refused
 __all__ = ["PREFIX", "ROUTES", "Ocp"]
 
 PREFIX = "/api/v2"
-ROUTES = (*login.ROUTES, *tasks.ROUTES)
+ROUTES = (*login.ROUTES, *tasks.ROUTES, *hosts.ROUTES)
 
 _GUESSES = frozenset({"user.refused", "auth.session"})
 FOLLOWERS_MAX = 8

@@ -14,8 +14,20 @@ from msgspec import UNSET, UnsetType
 
 from oboe.api.ocp import ids
 from oboe.api.ocp.envelope import ocp_second, ocp_time
-from oboe.api.ocp.names import sub_task_words, task_operation, task_status, task_type
-from oboe.api.ocp.objects import BasicSubTask, BasicTask, Cluster, Named, SubTask, Task, Tenant, Told
+from oboe.api.ocp.names import PENDING, READY, sub_task_words, task_operation, task_status, task_type
+from oboe.api.ocp.objects import (
+    BasicSubTask,
+    BasicTask,
+    Cluster,
+    Context,
+    Named,
+    SubmittedSubTask,
+    SubmittedTask,
+    SubTask,
+    Task,
+    Tenant,
+    Told,
+)
 from oboe.api.shared.words import view_words
 from oboe.control.views import DagView, Landmarks
 from oboe.domain import fold, model
@@ -56,6 +68,22 @@ class Codec:
     def basic_task(self, dag: Dag) -> BasicTask:
         """BasicTaskInstance, for lists."""
         return BasicTask(**self._common(dag), subtasks=[BasicSubTask(**self._basic(dag, index)) for index in range(dag.plan.size)])
+
+    def submitted(self, dag: Dag, context: Context, *, host_id: int | UnsetType = UNSET) -> SubmittedTask:
+        """TaskInstance. What can begin is about to, so it is READY already."""
+        return SubmittedTask(
+            id=ids.encode(dag.home, dag.id, self.landmarks),
+            name=dag.name,
+            type=task_type(dag),
+            status=task_status(dag),
+            operation=task_operation(dag),
+            creator=dag.creator,
+            executor=dag.created_by.ip,
+            start_time=ocp_time(dag.created_at),
+            context=context,
+            host_id=host_id,
+            subtasks=[_submitted(dag, shown) for shown in self._sub_tasks(dag)],
+        )
 
     def sub_task(self, view: DagView) -> SubTask:
         """SubtaskInstance: the one that ``view.index`` names."""
@@ -133,6 +161,13 @@ class Codec:
             timeout=node.timeout // SECOND,
             upstreams=edges[0],
         )
+
+
+def _submitted(dag: Dag, shown: SubTask) -> SubmittedSubTask:
+    known = {name: getattr(shown, name) for name in SubmittedSubTask.__struct_fields__ if name != "class_name"}
+    if shown.status == PENDING and not shown.upstreams:
+        known["status"] = READY
+    return SubmittedSubTask(**known, class_name=dag.plan.nodes[dag.plan.node_of[shown.series_id]].step)
 
 
 def prohibits_rollback(dag: Dag) -> bool:

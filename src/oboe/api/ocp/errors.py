@@ -31,6 +31,7 @@ TABLE: Mapping[str, tuple[int, int]] = {
     "request.key_unfinished": (409, ILLEGAL),
     "task.not_found": (404, NO_TASK),
     "agent.unknown": (404, NO_TASK),
+    "host.unknown": (404, NOT_FOUND),
     "cluster.none": (404, NO_TASK),
     "task.lost_race": (409, WRONG_STATE),
     "task.other_version": (409, WRONG_STATE),

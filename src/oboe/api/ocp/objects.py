@@ -16,13 +16,18 @@ __all__ = [
     "BasicSubTask",
     "BasicTask",
     "Cluster",
+    "Context",
     "Counts",
+    "HostIds",
     "LogPart",
     "Login",
     "Named",
+    "OfPackage",
     "PageOf",
     "Profile",
     "SubTask",
+    "SubmittedSubTask",
+    "SubmittedTask",
     "Task",
     "TaskPage",
     "Tenant",
@@ -121,6 +126,58 @@ class Task(_TaskHead, rename="camel", kw_only=True):
     allowed_operations: list[TaskOperation] | UnsetType = UNSET
     oboe: Told | UnsetType = UNSET
     subtasks: list[SubTask]
+
+
+class SubmittedSubTask(BasicSubTask, rename="camel", kw_only=True):
+    """A sub-task of a `SubmittedTask`; ``class_name`` is the step that carries it out."""
+
+    class_name: str
+    node_type: str
+    parallel_idx: int
+    prohibit_rollback: bool
+    run_time: int
+    series_id: int
+    timeout: int
+    upstreams: list[Id]
+    downstreams: list[Id]
+
+
+class Context(msgspec.Struct, rename="camel", kw_only=True):
+    """What was asked for, and nothing else: never a secret."""
+
+    list_map: dict[str, list[str]]
+    parallel: bool = False
+    parallel_idx: int = -1
+    string_map: dict[str, str]
+
+
+class SubmittedTask(msgspec.Struct, rename="camel", kw_only=True):
+    """TaskInstance: the flat form that routes answer with which have made a task (`ocp-task.md` §2.8)."""
+
+    id: Id
+    name: str
+    type: TaskType
+    status: TaskStatus
+    operation: TaskOperation
+    creator: str
+    executor: str
+    start_time: Time
+    task_definition_id: int = -1
+    context: Context
+    host_id: int | UnsetType = UNSET
+    subtasks: list[SubmittedSubTask]
+
+
+class HostIds(msgspec.Struct, rename="camel"):
+    """Numbers of hosts; the vendor's page also writes ``hostids``."""
+
+    host_ids: list[int]
+
+
+class OfPackage(msgspec.Struct):
+    """``package`` is a directory on the agent that is asked; empty: it packs what it runs."""
+
+    package: str = ""
 
 
 class PageOf(msgspec.Struct, rename="camel"):

@@ -19,7 +19,7 @@ from oboe.domain.errors import Refused
 from oboe.domain.model import Dag
 from oboe.domain.values import HomeKind, MaintenanceKind
 
-__all__ = ["NOTHING", "NUMBER_MAX", "Call", "Route", "Routes", "objects_of"]
+__all__ = ["NOTHING", "NUMBER_MAX", "Call", "Handler", "Route", "Routes", "objects_of"]
 
 NOTHING = object()
 """The operation returns nothing: the envelope has no ``data``."""
@@ -152,6 +152,8 @@ class Routes:
 
 def objects_of(dag: Dag) -> tuple[str, ...]:
     """What a task touches, as grants name it."""
+    if dag.maintenance.kind is MaintenanceKind.HOST:
+        return (f"host={dag.maintenance.key}", f"host={dag.home.agent}")
     if dag.home.kind is HomeKind.AGENT:
         return (f"host={dag.home.agent}",)
     if dag.maintenance.kind is MaintenanceKind.TENANT:

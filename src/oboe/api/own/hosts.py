@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
-from oboe.api.obshell.route import Call, Route
+from oboe.api.obshell.route import Call, Handler, Route
 from oboe.api.own.callers import check_caller, who_asks
 from oboe.api.shared.envelope import NO_DATA, Contents
-from oboe.control.hosts import HostReport
+from oboe.control.hosts import ACTIONS, HostReport
 from oboe.domain.errors import Refused
 from oboe.kit.secret import Secret
 from oboe.membership.inventory import Host
@@ -40,6 +40,18 @@ class NewHost(msgspec.Struct):
     driver: str = "seekdb"
     fingerprint: str = ""
     accept_new: bool = False
+
+
+class Install(msgspec.Struct):
+    """``package`` is a directory on the agent that is asked; without it, the agent packs what it runs itself."""
+
+    package: str = ""
+
+
+class Several(msgspec.Struct):
+    """Names or numbers of hosts."""
+
+    hosts: list[str]
 
 
 class AcceptKey(msgspec.Struct):
@@ -101,6 +113,25 @@ def _unlock(call: Call) -> Any:
     return NO_DATA
 
 
+def _operate(action: str) -> Handler:
+    def handler(call: Call) -> Any:
+        check_caller(call)
+        package = call.bind(Install).package
+        hosts, name = call.control.hosts, call.path_values["name"]
+        return call.started(lambda dry_run: hosts.operate(action, [name], package=package, caller=call.caller, dry_run=dry_run))
+
+    return handler
+
+
+def _operate_many(action: str) -> Handler:
+    def handler(call: Call) -> Any:
+        check_caller(call)
+        hosts, names = call.control.hosts, call.bind(Several).hosts
+        return call.started(lambda dry_run: hosts.operate(action, names, caller=call.caller, dry_run=dry_run))
+
+    return handler
+
+
 def _remove(call: Call) -> Any:
     """Forget a host; nothing happens there."""
     check_caller(call)
@@ -141,4 +172,13 @@ ROUTES = (
     Route(method="POST", path="/hosts/:name/check", handler=_check),
     Route(method="POST", path="/hosts/:name/accept-key", handler=_accept_key, body=AcceptKey),
     Route(method="POST", path="/hosts/:name/unlock", handler=_unlock),
+    *(
+        Route(method="POST", path=f"/hosts/:name/agent/{action}", handler=_operate(action), body=Install, query=("dry_run",))
+        for action in ACTIONS
+    ),
+    *(
+        Route(method="POST", path=f"/host-agents/{action}", handler=_operate_many(action), body=Several, query=("dry_run",))
+        for action, (_, batch) in ACTIONS.items()
+        if batch
+    ),
 )

@@ -296,6 +296,7 @@ class Rehearsal:
             args=planned.args,
             agent=sub_task.agent or HERE,
             here=HERE if planned.at_home else sub_task.agent or HERE,
+            index=index,
             attempt=sub_task.attempt,
             resumed=earlier is not None,
             rolling_back=undo,

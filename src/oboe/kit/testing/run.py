@@ -50,6 +50,7 @@ class FakeRun:
         args: Mapping[str, Any] | None = None,
         agent: Address = HERE,
         here: Address | None = None,
+        index: int = 0,
         attempt: int = 1,
         resumed: bool = False,
         rolling_back: bool = False,
@@ -67,7 +68,7 @@ class FakeRun:
 
         ``first``: what ``run.first`` has kept."""
         self.dag_key, self.dag_id = "0" * 32, 1
-        self.agent, self.here = agent, here or agent
+        self.agent, self.here, self.index = agent, here or agent, index
         self.attempt, self.resumed, self.rolling_back = attempt, resumed, rolling_back
         self.args: Mapping[str, Any] = dict(args or {})
         self.own_result = own_result

@@ -1,0 +1,1 @@
+"""What is done to the agents of other hosts, over SSH."""
