@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 
 import asyncssh
 import psutil
@@ -58,15 +59,20 @@ def test_however_a_call_ends_early_the_far_process_group_is_gone(
         if told.is_set():
             raise Interrupted("asked")
 
+    def runs() -> bool:
+        return mark.exists() and len(mark.read_text().split()) == 2
+
     def act() -> None:
-        _until(lambda: mark.exists() and len(mark.read_text().split()) == 2)
+        _until(runs)
         server.cut() if how == "cut" else told.set()
 
-    if how != "timed out":
+    if how == "timed out":
+        monkeypatch.setattr(ssh_module, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + 1000 * runs()))
+    else:
         threading.Thread(target=act, daemon=True).start()
     wanted = {"stopped": Interrupted, "timed out": Unreachable, "cut": Unreachable}[how]
     with pytest.raises(wanted) as caught, Ssh(server.target(), check=check) as ssh:
-        ssh.run(command, timeout=1.5 if how == "timed out" else 20)
+        ssh.run(command, timeout=60)
     if isinstance(caught.value, OboeError):
         assert caught.value.code == {"timed out": "ssh.timeout", "cut": "ssh.cut"}[how]
     pids = [int(pid) for pid in mark.read_text().split()]
@@ -201,7 +207,7 @@ def _lives(pid: int) -> bool:
         return False
 
 
-def _until(fact: Callable[[], bool], seconds: float = 15.0) -> None:
+def _until(fact: Callable[[], bool], seconds: float = 30.0) -> None:
     deadline = time.monotonic() + seconds
     while not fact():
         assert time.monotonic() < deadline, "never came true"
