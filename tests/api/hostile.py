@@ -19,6 +19,7 @@ from oboe.api.obshell.auth import Rule
 from oboe.api.obshell.route import Route
 from oboe.api.own import app as own
 from oboe.domain.errors import Refused
+from oboe.kit.typed import decoder
 from oboe.remote import secrecy
 
 from .client import Received, send_raw
@@ -305,7 +306,7 @@ def _secret(kind: Any, value: Any) -> Any:
 
 def _is(kind: Any, text: bytes) -> bool:
     try:
-        msgspec.json.decode(text, type=kind, dec_hook=_secret)
+        decoder(kind, dec_hook=_secret).decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return True

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pymysql
 
 from oboe.domain.errors import OboeError
@@ -28,6 +27,7 @@ from oboe.engine.server import Engine
 from oboe.hosts import process
 from oboe.hosts.signals import Signals
 from oboe.kit.registry import Registry
+from oboe.kit.typed import converted
 from oboe.store.mysql import Lease, Mysql, MysqlHome
 from oboe.store.sqlite import Sqlite, SqliteHome, SqliteInbox
 from tests.crash import post, steps
@@ -110,7 +110,7 @@ def _engine(world: World, here: Address, fuse: Fuse, limits: Limits) -> Engine:
         registry=registry,
         services={steps.Effects: steps.Effects(world.effects, fuse)},
         children=None,  # type: ignore[arg-type]
-        open_params=lambda home, kind, params: msgspec.convert(params, kind),
+        open_params=lambda home, kind, params: converted(params, kind),
         launch=process.launch,
         end_recorded=process.end_recorded,
         work_root=world.directory / f"work-{here.port}",

@@ -16,6 +16,7 @@ from oboe.domain.messages import Interrupt, Order, RecallAgent, Recollection, Re
 from oboe.domain.model import Home
 from oboe.domain.values import Address
 from oboe.engine.server import Engine
+from oboe.kit.typed import converted, decoder
 from tests.crash.fuse import Fuse
 
 __all__ = ["Courier", "serve"]
@@ -40,7 +41,7 @@ class Courier:
         self._carry(agent, "settled", dag_key)
 
     def recall(self, agent: Address, request: RecallAgent) -> Recollection:
-        return msgspec.convert(self._carry(agent, "recall", request), Recollection)
+        return converted(self._carry(agent, "recall", request), Recollection)
 
     def report(self, home: Home, maintainer: Address, report: Report) -> Verdict:
         return Verdict(self._carry(maintainer, "report", (home, report), name=f"report {report.phase.name.lower()}"))
@@ -53,7 +54,7 @@ class Courier:
                 connection.send_bytes(msgspec.json.encode((verb, message)))
                 if not connection.poll(_ANSWER_SECONDS):
                     raise Unreachable("agent.away", f"{agent} does not answer")
-                again, answer = msgspec.json.decode(connection.recv_bytes())
+                again, answer = decoder(object).decode(connection.recv_bytes())
         except (OSError, EOFError) as error:
             raise Unreachable("agent.away", f"{agent}: {error}") from error
         if again:
@@ -77,11 +78,11 @@ def serve(directory: Path, here: Address, engine: Engine, fuse: Fuse) -> None:
 
     def answer(connection: Connection) -> None:
         with connection:
-            verb, body = msgspec.json.decode(connection.recv_bytes(), type=tuple[str, msgspec.Raw])
+            verb, body = decoder(tuple[str, msgspec.Raw]).decode(connection.recv_bytes())
             kind, carry_out = verbs[verb]
             fuse.point(f"{verb}: arrived")
             try:
-                answered = ("", carry_out(msgspec.json.decode(body, type=kind)))
+                answered = ("", carry_out(decoder(kind).decode(body)))
             except OboeError as error:
                 answered = (str(error), None)
             fuse.point(f"{verb}: carried out")

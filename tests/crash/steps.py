@@ -11,6 +11,7 @@ import msgspec
 from oboe.domain.errors import StepFailed
 from oboe.kit.run import Run
 from oboe.kit.step import Step
+from oboe.kit.typed import decoder
 from tests.crash.fuse import Fuse
 
 __all__ = ["Brittle", "Effect", "Effects", "Held", "Keep", "Once", "read_effects"]
@@ -52,7 +53,7 @@ class Effects:
 
 
 def read_effects(path: Path) -> list[Effect]:
-    return [msgspec.json.decode(line, type=Effect) for line in path.read_bytes().splitlines()] if path.exists() else []
+    return [decoder(Effect).decode(line) for line in path.read_bytes().splitlines()] if path.exists() else []
 
 
 class _Writing(Step):

@@ -26,6 +26,7 @@ from oboe.hosts import process
 from oboe.kit.registry import Registry
 from oboe.kit.run import Child, ChildStatus
 from oboe.kit.step import Step
+from oboe.kit.typed import converted, decoder
 
 A, B, C = (Address("127.0.0.1", port) for port in (2886, 2887, 2888))
 WAIT = 20.0
@@ -34,7 +35,7 @@ QUICK = Limits(backoff_seconds_min=0.005, backoff_seconds_max=0.05, worker_idle_
 
 
 def open_params(home: HomeKind, kind: type[Any], params: Mapping[str, Any]) -> Any:
-    return msgspec.convert(params, kind)
+    return converted(params, kind)
 
 
 def draft(plan: Plan, here: Address = A, *, kind: HomeKind = HomeKind.AGENT, params: Mapping[str, Any] | None = None) -> Draft:
@@ -78,23 +79,23 @@ class Loose:
         return answer
 
     def order(self, agent: Address, order: Order) -> None:
-        copied = msgspec.json.decode(msgspec.json.encode(order), type=Order)
+        copied = decoder(Order).decode(msgspec.json.encode(order))
         self._carry(agent, lambda engine: engine.order(copied))
 
     def interrupt(self, agent: Address, interrupt: Interrupt) -> None:
-        copied = msgspec.json.decode(msgspec.json.encode(interrupt), type=Interrupt)
+        copied = decoder(Interrupt).decode(msgspec.json.encode(interrupt))
         self._carry(agent, lambda engine: engine.interrupt(copied))
 
     def settled(self, agent: Address, dag_key: str) -> None:
         self._carry(agent, lambda engine: engine.settled(dag_key))
 
     def recall(self, agent: Address, request: RecallAgent) -> Recollection:
-        copied = msgspec.json.decode(msgspec.json.encode(request), type=RecallAgent)
+        copied = decoder(RecallAgent).decode(msgspec.json.encode(request))
         said = self._carry(agent, lambda engine: engine.recall(copied))
-        return msgspec.json.decode(msgspec.json.encode(said), type=Recollection)
+        return decoder(Recollection).decode(msgspec.json.encode(said))
 
     def report(self, home: Home, maintainer: Address, report: Report) -> Verdict:
-        copied = msgspec.json.decode(msgspec.json.encode(report), type=Report)
+        copied = decoder(Report).decode(msgspec.json.encode(report))
         return self._carry(maintainer, lambda engine: engine.report(home, copied))
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from oboe.domain.errors import Refused
 from oboe.kit.secret import Secret
+from oboe.kit.typed import decoder
 from oboe.store.encoding import encode
 from oboe.store.sealing import Sealer, open_params, resealed, seal_params
 
@@ -96,7 +97,7 @@ def test_params_are_sealed_wherever_a_secret_is_and_opened_by_their_type() -> No
     assert "hunter2" not in text
     assert "swordfish" not in text
     assert sealed["root_password"].keys() == {"$sealed"}
-    assert open_params(Params, msgspec.json.decode(text), sealer) == params
+    assert open_params(Params, decoder(object).decode(text), sealer) == params
     with_proxy = Params("z", Secret(""), [], Secret("p"))
     assert open_params(Params, seal_params(with_proxy, sealer), sealer) == with_proxy
 

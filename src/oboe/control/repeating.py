@@ -26,6 +26,7 @@ import msgspec
 
 from oboe.domain.errors import OboeError, Refused, TryAgain, Unreachable
 from oboe.domain.values import SECOND, Identity
+from oboe.kit.typed import decoder
 from oboe.membership.link import ClusterLink
 from oboe.membership.local import LocalAgent
 from oboe.store.request_keys import KeyRow, RequestKeys
@@ -135,5 +136,5 @@ def _packed(answer: Kept) -> str:
 
 
 def _unpacked(row: KeyRow) -> Kept:
-    packed = msgspec.json.decode(row.answer, type=_Packed)
+    packed = decoder(_Packed).decode(row.answer)
     return Kept(row.status, packed.content_type, tuple(packed.headers), zlib.decompress(b64decode(packed.body)))

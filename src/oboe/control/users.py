@@ -22,6 +22,7 @@ import msgspec
 
 from oboe.domain.errors import Refused
 from oboe.kit.secret import Secret
+from oboe.kit.typed import converted
 from oboe.membership.local import LocalAgent
 from oboe.membership.shared_fact import ClusterFacts, SharedFact
 
@@ -316,7 +317,7 @@ def _nobody() -> str:
 
 def _read(kept: Any) -> _Accounts:
     """From the fact; its secrets are `Secret` already."""
-    return msgspec.convert(kept or {}, _Accounts, dec_hook=lambda kind, value: value)
+    return converted(kept or {}, _Accounts, dec_hook=lambda kind, value: value)
 
 
 def _written(known: _Accounts) -> Kept:

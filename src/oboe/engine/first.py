@@ -6,11 +6,12 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import msgspec
 
 from oboe.domain.errors import Bug, StepFailed
+from oboe.kit.typed import decoder
 
 __all__ = ["first_found"]
 
@@ -27,7 +28,7 @@ def first_found(directory: Path, sub_task: int, name: str, find: Callable[[], T]
         raise Bug("run.first_name", f"{name!r} is no name: small letters, digits, underscores")
     path = directory / f"first.{sub_task}.{name}.json"
     try:
-        return msgspec.json.decode(path.read_bytes())  # type: ignore[no-any-return]
+        return cast(T, decoder(object).decode(path.read_bytes()))
     except FileNotFoundError:
         pass
     try:
@@ -35,7 +36,7 @@ def first_found(directory: Path, sub_task: int, name: str, find: Callable[[], T]
     except (TypeError, ValueError, NotImplementedError) as error:
         raise StepFailed("result.not_plain", f"what was first found cannot be kept: {error}") from error
     _write(path, text)
-    return msgspec.json.decode(text)  # type: ignore[no-any-return]
+    return cast(T, decoder(object).decode(text))
 
 
 def _write(path: Path, text: bytes) -> None:

@@ -34,6 +34,7 @@ from msgspec.inspect import type_info as inspected
 
 from oboe.domain.errors import Refused
 from oboe.kit.secret import Secret
+from oboe.kit.typed import PREPARING, converted, decoder
 
 __all__ = ["copy_params", "example_of", "read_params", "schema_of", "sentences_of", "unit_of"]
 
@@ -60,7 +61,7 @@ def read_params(kind: type[Any], given: Mapping[str, Any]) -> Any:
     if missing:
         raise Refused("playbook.params", f"{', '.join(missing)} must be given")
     try:
-        return msgspec.convert(dict(given), kind, strict=False, dec_hook=_read_secret)
+        return converted(dict(given), kind, strict=False, dec_hook=_read_secret)
     except (msgspec.ValidationError, TypeError, ValueError) as error:
         told = _VALUE.sub(r"\1", str(error))
         raise Refused("playbook.params", f"the params do not fit: {told}") from None
@@ -70,7 +71,9 @@ def schema_of(kind: type[Any]) -> dict[str, Any]:
     """JSON Schema of a params type; a `Secret` is a text that is written and never read. Descriptions are the members' docstrings."""
     fields = msgspec.structs.fields(kind)
     try:
-        schemas, parts = msgspec.json.schema_components([each.type for each in fields], schema_hook=_secret_schema, ref_template=_TEMPLATE)
+        with PREPARING:
+            types = [each.type for each in fields]
+            schemas, parts = msgspec.json.schema_components(types, schema_hook=_secret_schema, ref_template=_TEMPLATE)
     except (TypeError, NotImplementedError):
         return {"type": "object"}
     sentences = sentences_of(kind)
@@ -118,8 +121,8 @@ def unit_of(name: str) -> str:
 def copy_params(params: T) -> T:
     """As a dag keeps them and its steps read them back. `Refused` ``playbook.params`` for what is not JSON-able."""
     try:
-        plain = msgspec.json.decode(msgspec.json.encode(params, enc_hook=_written))
-        return msgspec.convert(plain, type(params), dec_hook=_read)
+        plain = decoder(object).decode(msgspec.json.encode(params, enc_hook=_written))
+        return converted(plain, type(params), dec_hook=_read)
     except (msgspec.ValidationError, TypeError, ValueError) as error:
         raise Refused("playbook.params", f"{type(params).__name__} cannot be kept: {error}") from error
 

@@ -16,6 +16,7 @@ from oboe.domain.errors import Refused
 from oboe.domain.values import Address
 from oboe.hosts.ssh import Login, Target
 from oboe.kit.secret import Secret
+from oboe.kit.typed import converted
 from oboe.membership.shared_fact import SharedFact
 
 __all__ = ["Host", "Inventory"]
@@ -169,7 +170,7 @@ def _is_address(text: str) -> bool:
 
 def _read(kept: Any) -> _Kept:
     """From the fact; its secrets are `Secret` already."""
-    return msgspec.convert(kept or {}, _Kept, dec_hook=lambda kind, value: value)
+    return converted(kept or {}, _Kept, dec_hook=lambda kind, value: value)
 
 
 def _written(known: _Kept) -> dict[str, Any]:

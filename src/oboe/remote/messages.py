@@ -7,9 +7,7 @@ travel as text: nothing but mutual TLS, or a sealed handshake, carries these mes
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from functools import lru_cache
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -17,6 +15,7 @@ from oboe.domain.errors import Bug, OboeError, Refused, StepFailed, TryAgain, Un
 from oboe.domain.messages import Report
 from oboe.domain.model import Home
 from oboe.kit.secret import Secret
+from oboe.kit.typed import decoder
 
 __all__ = ["ErrorMessage", "Nothing", "ReportRequest", "Settled", "decode", "decode_error", "encode", "encode_error"]
 
@@ -62,11 +61,10 @@ def encode(value: Any) -> bytes:
 def decode(text: bytes, kind: type[T]) -> T:
     """The inverse, checked against ``kind``. `Refused` ``rpc.unreadable`` says which member is wrong."""
     try:
-        value: T = _decoder(cast(Hashable, kind)).decode(text)
+        return decoder(kind, dec_hook=_from_plain).decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
         name = getattr(kind, "__name__", str(kind))
         raise Refused("rpc.unreadable", f"this is no {name}: {error}", hint="do both agents run the same release?") from error
-    return value
 
 
 def encode_error(error: OboeError) -> bytes:
@@ -104,8 +102,3 @@ def _from_plain(kind: type[Any], value: Any) -> Any:
 
 
 _ENCODER = msgspec.json.Encoder(enc_hook=_to_plain)
-
-
-@lru_cache(maxsize=256)
-def _decoder(kind: Hashable) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(cast("type[Any]", kind), dec_hook=_from_plain)

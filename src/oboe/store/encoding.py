@@ -16,6 +16,7 @@ from oboe.domain.messages import Order, Report
 from oboe.domain.model import Approval, Dag, Home, Leader, Maintenance, NodePlan, Pause, Plan, SubTask
 from oboe.domain.records import Draft
 from oboe.domain.values import Address, Operator
+from oboe.kit.typed import decoder
 
 __all__ = [
     "DagFacts",
@@ -36,10 +37,10 @@ __all__ = [
 ]
 
 _encoder = msgspec.json.Encoder()
-_plain = msgspec.json.Decoder()
-_order = msgspec.json.Decoder(Order)
-_report = msgspec.json.Decoder(Report)
-_sub_task = msgspec.json.Decoder(SubTask)
+_plain = decoder(object)
+_order = decoder(Order)
+_report = decoder(Report)
+_sub_task = decoder(SubTask)
 
 
 class DagFacts(msgspec.Struct, omit_defaults=True):
@@ -76,8 +77,8 @@ class _DagState(msgspec.Struct, omit_defaults=True):
     epoch: int = 0
 
 
-_facts = msgspec.json.Decoder(DagFacts)
-_state = msgspec.json.Decoder(_DagState)
+_facts = decoder(DagFacts)
+_state = decoder(_DagState)
 _state_values = attrgetter(*_DagState.__struct_fields__)
 
 _SubTaskRow = msgspec.defstruct(
@@ -221,7 +222,7 @@ class _WholeDag(msgspec.Struct):
     sub_tasks: dict[int, msgspec.Raw]
 
 
-_whole = msgspec.json.Decoder(_WholeDag)
+_whole = decoder(_WholeDag)
 
 
 def encode_dag(dag: Dag) -> str:

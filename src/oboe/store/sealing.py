@@ -16,6 +16,7 @@ import msgspec
 
 from oboe.domain.errors import Refused
 from oboe.kit.secret import Secret
+from oboe.kit.typed import converted
 
 __all__ = ["Sealer", "open_params", "resealed", "seal_params", "sealed_json", "unsealed"]
 
@@ -140,6 +141,6 @@ def open_params(kind: type[T], data: Mapping[str, Any], sealer: Sealer) -> T:
         raise TypeError(f"{wanted.__name__} cannot be read from this")
 
     try:
-        return msgspec.convert(data, kind, dec_hook=unseal)
+        return converted(data, kind, dec_hook=unseal)
     except msgspec.ValidationError as error:
         raise Refused("params.unreadable", f"the params do not fit {kind.__name__}: {error}") from error

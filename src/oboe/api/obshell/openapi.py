@@ -17,6 +17,7 @@ from oboe.api.obshell.errors import TABLE, UNEXPECTED
 from oboe.api.obshell.objects import TASK_ID, PreviewObject
 from oboe.api.obshell.route import FALSE, TEXT_CHARACTERS_MAX, TRUE, Route, Routes
 from oboe.kit.secret import Secret
+from oboe.kit.typed import PREPARING
 
 __all__ = ["document"]
 
@@ -53,7 +54,8 @@ def document(*tables: Routes) -> dict[str, Any]:
     kinds: list[Any] = [PreviewObject]
     for _, route in routes:
         kinds += [kind for kind in (route.body, _item(route.answers)) if kind is not None]
-    schemas, components = msgspec.json.schema_components(kinds, ref_template=_TEMPLATE, schema_hook=_secret)
+    with PREPARING:
+        schemas, components = msgspec.json.schema_components(kinds, ref_template=_TEMPLATE, schema_hook=_secret)
     known = {str(kind): schema for kind, schema in zip(kinds, schemas, strict=True)}
     for kind in {str(route.body) for _, route in routes if route.body is not None}:
         _limit_texts(known[kind], components, set())

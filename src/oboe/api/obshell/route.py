@@ -20,6 +20,7 @@ from oboe.domain.errors import OboeError, Refused
 from oboe.domain.model import Dag
 from oboe.domain.values import Address
 from oboe.kit.secret import Secret
+from oboe.kit.typed import decoder
 
 __all__ = ["FALSE", "NO_CONTENT", "TEXT_CHARACTERS_MAX", "TRUE", "Call", "Handler", "Route", "Routes"]
 
@@ -76,7 +77,7 @@ class Call:
 
         ``lines``: texts may have several lines. `Refused` ``request.body``."""
         try:
-            asked = msgspec.json.decode(self.body or b"{}", type=kind, dec_hook=_secret)
+            asked = decoder(kind, dec_hook=_secret).decode(self.body or b"{}")
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Refused("request.body", f"the body cannot be read: {error}") from None
         texts = _texts(msgspec.to_builtins(asked, enc_hook=Secret.reveal))

@@ -13,6 +13,7 @@ from oboe.api.ocp.sessions import COOKIE, SESSION_SECONDS_MAX, session_token
 from oboe.api.shared.exchange import Request
 from oboe.domain.errors import Refused
 from oboe.kit.secret import Secret
+from oboe.kit.typed import decoder
 
 __all__ = ["ROUTES"]
 
@@ -40,7 +41,7 @@ def credentials_of(request: Request) -> tuple[str, Secret]:
             form = parse_qs(request.body.decode(), keep_blank_values=True, max_num_fields=20)
             given = {name: values[0] for name, values in form.items()}
         else:
-            given = msgspec.json.decode(request.body, type=dict[str, str])
+            given = decoder(dict[str, str]).decode(request.body)
     except (ValueError, msgspec.DecodeError) as error:
         raise Refused("request.body", f"the body cannot be read: {type(error).__name__}") from None
     name = given.get("username") or given.get("user") or ""

@@ -16,6 +16,7 @@ from oboe.api.ocp.objects import ID_MAX
 from oboe.api.ocp.route import NUMBER_MAX, Route, Routes
 from oboe.api.ocp.searching import OBJECT_TYPES, SORTS
 from oboe.api.ocp.sessions import COOKIE
+from oboe.kit.typed import PREPARING
 
 __all__ = ["document"]
 
@@ -83,7 +84,8 @@ def document(table: Routes) -> dict[str, Any]:
     """OpenAPI 3.1: paths and components; the caller says which document they are part of."""
     kinds = {kind for route in table.routes for kind in (route.answers, route.body) if kind not in (None, bytes)}
     ordered = sorted(kinds, key=lambda kind: str(kind.__name__))
-    schemas, components = msgspec.json.schema_components(ordered, ref_template=_TEMPLATE)
+    with PREPARING:
+        schemas, components = msgspec.json.schema_components(ordered, ref_template=_TEMPLATE)
     known = dict(zip(ordered, schemas, strict=True))
     for schema in components.values():
         schema["additionalProperties"] = False

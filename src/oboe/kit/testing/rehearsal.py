@@ -21,6 +21,7 @@ from oboe.kit.testing.plans import HERE, filled, sketch_of
 from oboe.kit.testing.record import Call
 from oboe.kit.testing.run import FakeRun, Killed
 from oboe.kit.testing.script import Script
+from oboe.kit.typed import decoder
 
 __all__ = ["Did", "Rehearsal", "killed_everywhere"]
 
@@ -389,6 +390,6 @@ def killed_everywhere(make: Callable[[], Rehearsal]) -> Iterator[Rehearsal]:
 def _plain(result: Any) -> Any:
     """As a dag keeps it. `StepFailed` ``result.not_plain``."""
     try:
-        return msgspec.json.decode(msgspec.json.encode(msgspec.to_builtins(result)))
+        return decoder(object).decode(msgspec.json.encode(msgspec.to_builtins(result)))
     except (TypeError, ValueError, NotImplementedError) as error:
         raise StepFailed("result.not_plain", f"the result cannot be kept: {error}") from error

@@ -10,6 +10,7 @@ import msgspec
 
 from oboe.domain.model import Dag
 from oboe.domain.records import LogRecord
+from oboe.kit.typed import decoder
 from oboe.store.database import Database, Session
 from oboe.store.encoding import encode, encode_dag, read_dag
 
@@ -26,7 +27,7 @@ class _Copy(msgspec.Struct):
     lines: tuple[LogRecord, ...]
 
 
-_copy = msgspec.json.Decoder(_Copy)
+_copy = decoder(_Copy)
 
 
 @dataclass(frozen=True, slots=True)

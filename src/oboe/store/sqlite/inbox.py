@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
 from oboe.domain.messages import Fence, Interrupt, Order, Report
 from oboe.domain.records import InboxEntry, Orphan, is_clusters
+from oboe.kit.typed import decoder
 from oboe.store.database import Database, Row, Session
 from oboe.store.encoding import encode, read_order, read_report
 
 __all__ = ["SqliteInbox"]
 
-_orphan = msgspec.json.Decoder(Orphan)
+_orphan = decoder(Orphan)
 
 _FENCE = "dag_key = ? AND sub_task = ? AND epoch = ? AND attempt = ?"
 _HIGHEST = "SELECT epoch, attempt FROM inbox WHERE dag_key = ? AND sub_task = ? ORDER BY epoch DESC, attempt DESC LIMIT 1"
