@@ -60,6 +60,8 @@ class Loose:
         self.loss = loss
         self.doubled = doubled
         self.cut: set[Address] = set()
+        self.unheard: set[str] = set()
+        """Kinds of messages that never arrive."""
         self._random = random.Random(seed)
         self._lock = threading.Lock()
         self.sent = 0
@@ -83,6 +85,8 @@ class Loose:
         self._carry(agent, lambda engine: engine.order(copied))
 
     def interrupt(self, agent: Address, interrupt: Interrupt) -> None:
+        if "interrupt" in self.unheard:
+            raise Unreachable("agent.away", f"{agent} does not hear")
         copied = decoder(Interrupt).decode(msgspec.json.encode(interrupt))
         self._carry(agent, lambda engine: engine.interrupt(copied))
 

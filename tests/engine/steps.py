@@ -98,6 +98,25 @@ class Late(Step):
         run.wait_until(GATES[run.dag_key].is_set, why="the gate", timeout=5, every=0.01)
 
 
+class Lately(Gate):
+    """A gate that is given up soon, and may be passed."""
+
+    skippable = True
+    timeout = 0.3
+    grace = 0.1
+
+
+class Unlucky(Noop):
+    """Given up soon when it does not begin, and may be passed."""
+
+    skippable = True
+    patience = 0.2
+    grace = 0.1
+
+    def run(self, run: Run) -> None:
+        did(run, "do unlucky")
+
+
 class Sleeper(Step):
     """A command that sleeps, and says so."""
 
@@ -143,4 +162,4 @@ class Finder(Step):
         did(run, f"undo {run.first('found', lambda: -1)}")
 
 
-ALL = (Finder, Noop, Count, Chatty, Brittle, Crashing, Gate, Late, Once, Sleeper, Deaf, Signal)
+ALL = (Finder, Noop, Count, Chatty, Brittle, Crashing, Gate, Late, Lately, Once, Sleeper, Deaf, Signal, Unlucky)

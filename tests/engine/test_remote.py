@@ -15,8 +15,8 @@ from oboe.domain.model import Dag, Home, Maintenance, Plan
 from oboe.domain.values import SECOND, HomeKind, Operator, State, Stopping
 from oboe.kit.playbook import Sketch
 from oboe.store.memory import MemoryHome
-from tests.engine.site import A, B, C, Loose, Site, chain, draft, eventually, states
-from tests.engine.steps import DONE, FAILING, GATES, Brittle, Count, Deaf, Gate, Late, Noop, Once, Signal
+from tests.engine.site import QUICK, A, B, C, Loose, Site, chain, draft, eventually, states
+from tests.engine.steps import DONE, FAILING, GATES, Brittle, Count, Deaf, Gate, Late, Lately, Noop, Once, Signal, Unlucky
 
 
 class Cluster:
@@ -167,6 +167,65 @@ def test_an_agent_that_dies_fails_what_may_not_with_a_reason(cluster: Cluster, s
     cluster.sites[B].born_again()
     assert states(cluster.over(dag)) == [("FAILED", "RUN", 1)]
     assert "interrupted unexpectedly" in cluster.texts(dag)[0]
+
+
+def _given_up_while_it_was_away(cluster: Cluster, sketch: Sketch, *, began: bool) -> Dag:
+    """A dag whose step on B was given up by its home and passed while B was dead: before it began, or in the middle of it."""
+    sketch.stage("late", Lately if began else Unlucky, agents=(B,))
+    sketch.stage("next", Noop, agents=(C,))
+    site = cluster.sites[B]
+    if not began:
+        site.engine.executor.reserve(QUICK.workers_max, starved=lambda: None)
+    dag = cluster.submit(sketch.plan())
+    eventually(lambda: site.inbox.highest(dag.key, 0) if not began else DONE[dag.key])
+    site.die()
+    failed = cluster.over(dag)
+    assert "its agent did not confirm the end in time" in cluster.texts(failed)
+    cluster.ask(failed, events.Pass(node=0))
+    return cluster.over(dag)
+
+
+@pytest.mark.parametrize("began", [False, True])
+def test_what_was_given_up_and_passed_does_not_begin_when_its_agent_comes_back(
+    cluster: Cluster, sketch: Sketch, began: bool
+) -> None:
+    dag = _given_up_while_it_was_away(cluster, sketch, began=began)
+    assert fold.dag_state(dag) is State.SUCCEEDED
+    before = list(DONE[dag.key])
+    GATES[dag.key].set()
+    again = cluster.sites[B].born_again()
+    eventually(lambda: again.inbox.get(Fence(dag.key, 0, 1, 1)).ended)
+    assert (DONE[dag.key], again.inbox.get(Fence(dag.key, 0, 1, 1)).ended.ok) == (before, False)
+
+
+def test_an_agent_that_comes_back_asks_before_it_begins_and_waits_for_a_home_that_is_away(cluster: Cluster, sketch: Sketch) -> None:
+    sketch.stage("late", Gate, agents=(B,))
+    dag = cluster.submit(sketch.plan())
+    eventually(lambda: DONE[dag.key])
+    cluster.sites[B].die()
+    cluster.courier.cut.add(A)
+    again = cluster.sites[B].born_again()
+    eventually(lambda: again.engine.status().troubles)
+    assert DONE[dag.key] == ["do gate 1"]
+    cluster.courier.cut.discard(A)
+    eventually(lambda: DONE[dag.key] == ["do gate 1", "do gate 1 resumed"])
+    GATES[dag.key].set()
+    assert fold.dag_state(cluster.over(dag)) is State.SUCCEEDED
+
+
+def test_an_order_that_waited_for_a_worker_for_too_long_is_asked_about(cluster: Cluster, sketch: Sketch) -> None:
+    sketch.stage("late", Unlucky, agents=(B,))
+    sketch.stage("next", Noop, agents=(C,))
+    engine = cluster.sites[B].engine
+    taken = engine.executor.reserve(QUICK.workers_max, starved=lambda: None)
+    cluster.courier.unheard = {"interrupt"}
+    dag = cluster.submit(sketch.plan())
+    failed = cluster.over(dag)
+    cluster.ask(failed, events.Pass(node=0))
+    dag = cluster.over(dag)
+    engine.executor.give_back(taken)
+    eventually(lambda: cluster.sites[B].inbox.get(Fence(dag.key, 0, 1, 1)).ended)
+    assert DONE[dag.key] == []
 
 
 def test_more_time_reaches_what_a_step_on_another_agent_waits_for(cluster: Cluster, sketch: Sketch) -> None:

@@ -79,6 +79,8 @@ class Order:
     own_result: Any = None
     """For ROLLBACK: what this sub-task's last RUN returned."""
     signals: Mapping[str, Any] = field(default_factory=dict)
+    patience: int = 0
+    """How long its home waits for it to begin, nanoseconds; 0: an older release does not say. Whoever begins it later asks first."""
     home_epoch: int = 0
     """In which epoch its home sends it; 0: an older release did. Who has named its facts in a later one refuses it."""
 

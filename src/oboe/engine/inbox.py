@@ -2,7 +2,9 @@
 
 Invariants: an order is written down before it is answered, an outcome before it is reported. Attempt n+1 of a sub-task begins only when
 attempt n has ended. An order below the highest attempt seen never begins; an interrupt of an attempt never seen is written down, and
-answered Ended, so that a late order finds it. A known attempt is answered again with what it came to. Once this agent has named its facts
+answered Ended, so that a late order finds it. A known attempt is answered again with what it came to. What begins late, because this agent
+was dead or busy for longer than the home waits, begins only when the home says that it still wants it: it may have given up, and a person
+may have gone on without it. Once this agent has named its facts
 in an epoch of the cluster's store, it takes no order of an earlier one: what it named stays all that there is.
 """
 
@@ -10,14 +12,15 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from oboe.domain.errors import Refused, TryAgain, Unreachable
-from oboe.domain.messages import Fence, Interrupt, Level, LogLine, Order, Phase, RecallAgent, Recollection, Report
+from oboe.domain.messages import Fence, Interrupt, Level, LogLine, Order, Phase, RecallAgent, Recollection, Report, Verdict
 from oboe.domain.model import Home
-from oboe.domain.values import Address, HomeKind, Stopping
+from oboe.domain.values import SECOND, Address, HomeKind, Stopping
 from oboe.engine.executor import Executor
 from oboe.engine.hands import INTERRUPTED_CODE, INTERRUPTED_TEXT, end_report, stop_line
 from oboe.engine.limits import Limits
@@ -28,6 +31,8 @@ from oboe.engine.reporter import Reporter
 __all__ = ["Inbox"]
 
 _STRIPES = 64
+_PATIENCE_SECONDS = 60.0
+"""Of an order that does not say how long its home waits."""
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +44,16 @@ class _Held:
     order: Order
     began: bool = False
     resumed: bool = False
+    since: float = field(default_factory=time.monotonic)
+    """When its home was last known to want it, monotonic seconds; 0: not in this life."""
+    asked: bool = False
+    """Its home is being asked whether it still wants it."""
+
+    @property
+    def doubtful(self) -> bool:
+        """Its home may have given it up."""
+        patience = self.order.patience / SECOND or _PATIENCE_SECONDS
+        return not self.since or time.monotonic() - self.since > patience
 
 
 class Inbox:
@@ -233,7 +248,7 @@ class Inbox:
         if order.deadline > held.order.deadline:
             self._executor.extended(order.fence, order.deadline)
         if not held.began:
-            held.order = order
+            held.order, held.since = order, time.monotonic()
             return
         self._reporter.redirect(order.fence, order.maintainer)
         held.order = order
@@ -273,7 +288,7 @@ class Inbox:
 
     def _take_up(self, entry: InboxEntry, order: Order) -> None:
         if not entry.begun or order.resumable:
-            self._hold(_Held(order, resumed=entry.begun))
+            self._hold(_Held(order, resumed=entry.begun, since=0.0))
             return
         self._hold(_Held(order, began=True))
         now = self._clock()
@@ -292,6 +307,9 @@ class Inbox:
             with self._stripe(fence):
                 if held.began or self._held.get(fence) is not held or self._executor.knows(fence.dag_key, fence.sub_task) is not None:
                     continue
+                if held.doubtful:
+                    self._ask(held)
+                    continue
                 if not self._reserve():
                     return
                 try:
@@ -301,6 +319,26 @@ class Inbox:
                     self._executor.give_back(1)
                     return
                 self._begin(held)
+
+    def _ask(self, held: _Held) -> None:
+        """Ask its home whether it still wants it; what it says decides. A home that is away is waited for."""
+        if held.asked:
+            return
+        held.asked = True
+        order = held.order
+        self._reporter.ask(order.home, order.maintainer, self._started(order), lambda verdict: self._answered(held, verdict))
+
+    def _answered(self, held: _Held, verdict: Verdict) -> None:
+        fence = held.order.fence
+        with self._stripe(fence):
+            if self._held.get(fence) is not held or held.began:
+                return
+            held.asked = False
+            if verdict is Verdict.STOP:
+                self.unwanted(fence)
+                return
+            held.since = time.monotonic()
+        self._admit_later()
 
     def _hear(self, report: Report) -> None:
         """From a worker."""

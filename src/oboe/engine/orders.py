@@ -45,6 +45,7 @@ def order_of(dag: Dag, index: int, *, maintainer: Address, local: bool = False, 
         results=_Results(dag, node) if local else results_for(dag, node),
         own_result=sub_task.result if undo else None,
         signals=dag.signals,
+        patience=planned.patience,
         home_epoch=epoch,
     )
 
