@@ -72,6 +72,9 @@ class Settings:
     http_bodies_bytes_max: int = _setting(64 << 20, "bytes", "What the bodies of all requests under way may hold together.", low=1 << 20)
     http_in_flight_max: int = _setting(512, "requests", "Requests that are carried out or wait for it; more are refused at once.", low=1)
     http_workers_max: int = _setting(32, "threads", "Requests that are carried out at the same time.", low=1, high=1024)
+    http_user_requests_max: int = _setting(
+        6000, "requests", "What one user of OCP's API may ask in a minute; more is 429. 0: as much as they like.", low=0
+    )
     http_streams_max: int = _setting(64, "streams", "Listeners to server-sent events at the same time.", low=1, high=1024)
     # Other hosts
     host_free_bytes_min: int = _setting(

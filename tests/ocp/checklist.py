@@ -316,6 +316,7 @@ LINES = (
             held("`Idempotency-Key`", "ocp/test_once.py", "store/test_request_keys.py"),
             held("`If-Match`, `expectedVersion`", f"{OPERATING}::test_a_change_of_the_version_that_was_seen_is_carried_out"),
             held("R1 to R9 with curl, with Basic and with AK/SK", "ocp/test_curl.py"),
+            held("`RateLimit-` headers, 429", "ocp/test_rates.py"),
             held("membership check of sub-task paths", f"{WIRE}::test_a_sub_task_of_another_task_is_not_found"),
             held("unknown filter words", f"{WIRE}::test_unknown_words_are_refused_with_those_that_there_are"),
             held("counts per status", f"{WIRE}::test_counts_per_status"),

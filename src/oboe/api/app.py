@@ -49,7 +49,7 @@ class Api:
         obshell_face = Face(self._obshell.answer, self._obshell.refuse, room)
         self._faces: dict[str, ASGIApp] = dict.fromkeys(PREFIXES, obshell_face)
         self._faces[OWN_PREFIX] = Face(own.answer, own.refuse, room)
-        self._ocp = ocp = Ocp(control)
+        self._ocp = ocp = Ocp(control, requests_max=room.bounds.user_requests_max)
         self._faces[OCP_PREFIX] = Face(ocp.answer, ocp.refuse, room)
         self._faces["/openapi.json"] = self._describe
         self._faces["/docs"] = self._show

@@ -4,6 +4,7 @@
 
     route known? --no--> 404
     who asks?    --no--> 401, slower with each failure
+    too much?    --yes-> 429
     may they?    --no--> 403
     handler      ------> data, a file, nothing, or an error in the envelope
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from threading import BoundedSemaphore
 from typing import Any
 
@@ -19,6 +21,7 @@ from oboe.api.ocp import hosts, login, tasks
 from oboe.api.ocp.auth import user_of
 from oboe.api.ocp.envelope import new_trace_id, wrap
 from oboe.api.ocp.errors import failure_of
+from oboe.api.ocp.rates import Rates, Standing
 from oboe.api.ocp.route import NOTHING, Call, Route, Routes
 from oboe.api.ocp.sessions import Sessions
 from oboe.api.shared.exchange import Answer, Request
@@ -44,25 +47,34 @@ _LOG = logging.getLogger(__name__)
 class Ocp:
     """The API over the use cases. Thread-safe."""
 
-    def __init__(self, control: Control) -> None:
+    def __init__(self, control: Control, *, requests_max: int = 0) -> None:
+        """``requests_max``: what one user may ask in a minute; 0: no bound."""
         self._control = control
         self.sessions = Sessions()
+        self._rates = Rates(requests_max)
         self._followers = BoundedSemaphore(FOLLOWERS_MAX)
         self.routes = Routes(PREFIX, ROUTES)
 
     def answer(self, request: Request) -> Answer:
         """Answer one request; called on a worker thread. Never raises what a client caused."""
+        standing: Standing | None = None
         try:
             found = self.routes.find(request.method, request.path)
             if found is None:
                 raise Refused("request.not_found", f"there is no {request.method} {request.path[:200]}")
             route, values = found
-            user = _NOBODY if route.public else user_of(request, self._control.users, self.sessions)
+            user = _NOBODY
+            if not route.public:
+                user = user_of(request, self._control.users, self.sessions)
+                standing = self._rates.count(user.name, request.started)
+            if standing is not None:
+                standing.check()
             if route.permission and not user.holds(route.permission):
                 raise Refused("user.forbidden", f"{user.name} has no {route.permission}")
-            return self._carried_out(self._call(request, route, user, values))
+            answer = self._carried_out(self._call(request, route, user, values))
         except OboeError as error:
-            return self._refused(request, error)
+            answer = self._refused(request, error)
+        return answer if standing is None else replace(answer, headers=(*answer.headers, *standing.headers))
 
     def refuse(self, condition: str, started: float) -> Answer:
         """What the server around this API answers by itself."""

@@ -26,6 +26,7 @@ TABLE: Mapping[str, tuple[int, int]] = {
     "request.body": (400, ILLEGAL),
     "request.unread": (400, ILLEGAL),
     "request.busy": (429, NOT_READY),
+    "request.too_many": (429, NOT_READY),
     "request.key_reused": (422, ILLEGAL),
     "request.key_busy": (409, ILLEGAL),
     "request.key_unfinished": (409, ILLEGAL),

@@ -75,6 +75,9 @@ _REQUEST_HEADERS = {
 }
 _ANSWER_HEADERS = {
     "ETag": "The version of the task.",
+    "RateLimit-Limit": "What the user may ask in a minute.",
+    "RateLimit-Remaining": "What is left of it.",
+    "RateLimit-Reset": "Seconds until the next minute begins.",
     "X-Oboe-Missing": "Agents, by address, and cluster, whose part of a list did not come in time.",
     "X-Oboe-Stale": "How many seconds old the answer may be: the cluster's home cannot be reached.",
 }

@@ -26,5 +26,7 @@ class Bounds:
     """Requests that are being carried out or wait for a worker; more are refused at once."""
     workers_max: int = 32
     """Some use cases wait for other agents, so there are more workers than processors."""
+    user_requests_max: int = 6000
+    """Of one user of OCP's API in a minute; 0: no bound."""
     streams_max: int = 64
     """Listeners at once; each has a thread."""
