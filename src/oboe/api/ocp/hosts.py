@@ -17,6 +17,7 @@ from oboe.api.ocp.route import Call, Handler, Route
 from oboe.control.hosts import ACTIONS, HOSTS_AT_ONCE_MAX
 from oboe.domain.errors import Refused
 from oboe.domain.model import Dag
+from oboe.kit.typed import decoder
 
 __all__ = ["ROUTES"]
 
@@ -81,7 +82,7 @@ def _host_ids(call: Call) -> list[int]:
 
 def _body(call: Call) -> dict[str, Any]:
     try:
-        return msgspec.json.decode(call.request.body, type=dict[str, Any])
+        return decoder(dict[str, Any]).decode(call.request.body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refused("request.body", f"the body cannot be read: {type(error).__name__}") from None
 
