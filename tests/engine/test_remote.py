@@ -186,9 +186,7 @@ def _given_up_while_it_was_away(cluster: Cluster, sketch: Sketch, *, began: bool
 
 
 @pytest.mark.parametrize("began", [False, True])
-def test_what_was_given_up_and_passed_does_not_begin_when_its_agent_comes_back(
-    cluster: Cluster, sketch: Sketch, began: bool
-) -> None:
+def test_what_was_given_up_and_passed_does_not_begin_when_its_agent_comes_back(cluster: Cluster, sketch: Sketch, began: bool) -> None:
     dag = _given_up_while_it_was_away(cluster, sketch, began=began)
     assert fold.dag_state(dag) is State.SUCCEEDED
     before = list(DONE[dag.key])
