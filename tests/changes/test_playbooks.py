@@ -37,14 +37,18 @@ def untyped(params, sketch):
 
 KEPT = """
 import msgspec
-from oboe.kit import HomeKind, playbook
+from oboe.kit import HomeKind, Step, playbook
 
 class Params(msgspec.Struct):
     pass
 
+class Nothing(Step):
+    def run(self, run): ...
+    def rollback(self, run): ...
+
 @playbook("Of {name}", home=HomeKind.AGENT, params=Params)
 def book(params, sketch):
-    pass
+    sketch.stage("Nothing", Nothing)
 """
 
 
@@ -103,6 +107,22 @@ def test_params_that_do_not_fit_are_refused_by_name(place: Place, tmp_path: Path
     assert message in result.stderr
     assert TOKEN not in result.stderr
     assert place.agent.control._own.unsettled() == []
+
+
+def test_a_name_may_hold_what_means_something_in_a_url_but_no_slash(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "odd.py").write_text(KEPT.format(name="what? 100% #1 & ünïcode"))
+    (tmp_path / "path.py").write_text(KEPT.format(name="a/b"))
+    place.agent.registry.add_directory(tmp_path)
+    assert place.cli("playbook", "show", "Of what? 100% #1 & ünïcode").stdout.startswith("Of what? 100% #1 & ünïcode  (")
+    assert [one.reason for one in place.agent.registry.unloaded] == [
+        "'Of a/b' is no name (1 to 100 printable characters, no slash, no space at the ends)"
+    ]
+
+
+def test_a_playbook_of_the_cluster_is_refused_where_there_is_none(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "clustered.py").write_text(KEPT.replace("AGENT", "CLUSTER").format(name="clustered"))
+    place.agent.registry.add_directory(tmp_path)
+    assert "belongs to no running cluster" in place.cli("playbook", "run", "Of clustered", code=1).stderr
 
 
 def test_a_playbook_that_nobody_knows_is_not_found(place: Place) -> None:

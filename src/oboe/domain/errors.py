@@ -14,7 +14,13 @@
 
 from __future__ import annotations
 
-__all__ = ["Bug", "Interrupted", "OboeError", "Refused", "Stale", "StepFailed", "TryAgain", "Unreachable"]
+__all__ = ["Bug", "Interrupted", "OboeError", "Refused", "Stale", "StepFailed", "TryAgain", "Unreachable", "crash_text"]
+
+
+def crash_text(error: BaseException) -> str:
+    """What people read of an error that nobody meant: its class, and the first line of what it says."""
+    reason = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {reason}" if reason else type(error).__name__
 
 
 class OboeError(Exception):

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from oboe.domain.errors import Bug, Interrupted, OboeError, StepFailed
+from oboe.domain.errors import Bug, Interrupted, OboeError, StepFailed, crash_text
 from oboe.domain.messages import Level, LogLine, Order, Phase, Report
 from oboe.domain.model import Leader
 from oboe.domain.values import Address, Operator, Stopping
@@ -375,9 +375,7 @@ class Attempt:
             self.transcript.write(Level.ERROR, str(error), error.code)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a step may raise anything; this is where its thread's work ends
             _log.error("step %s of dag %s failed: %s", self.order.step, self.dag_key, self._traceback())
-            reason = (str(error).strip().splitlines() or [""])[0]
-            text = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
-            self.transcript.write(Level.ERROR, text, "step.crashed")
+            self.transcript.write(Level.ERROR, crash_text(error), "step.crashed")
         return False, None
 
     def _mask_outputs(self) -> None:

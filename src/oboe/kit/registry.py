@@ -151,8 +151,10 @@ def _check(book: Playbook) -> None:
     """What can be said of it before anybody gives it params."""
     if not (isinstance(book.params, type) and issubclass(book.params, msgspec.Struct)):
         raise Refused("playbook.params", f"the params of {book.name!r} are no msgspec.Struct", hint="class Params(msgspec.Struct): ...")
-    if not book.name or book.name != book.name.strip() or len(book.name) > NAME_CHARACTERS_MAX or not book.name.isprintable():
-        raise Refused("playbook.name", f"{book.name!r} is no name: 1 to {NAME_CHARACTERS_MAX} printable characters, no space at the ends")
+    is_plain = book.name.isprintable() and book.name == book.name.strip() and "/" not in book.name
+    if not is_plain or not 0 < len(book.name) <= NAME_CHARACTERS_MAX:
+        hint = f"1 to {NAME_CHARACTERS_MAX} printable characters, no slash, no space at the ends"
+        raise Refused("playbook.name", f"{book.name[:NAME_CHARACTERS_MAX]!r} is no name", hint=hint)
 
 
 def _module(found: object) -> ModuleType:

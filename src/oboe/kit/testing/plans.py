@@ -11,10 +11,12 @@ from oboe.domain.values import Address
 from oboe.kit.params import copy_params, read_params
 from oboe.kit.playbook import Playbook, Sketch
 
-__all__ = ["HERE", "filled", "plan_of", "sketch_of"]
+__all__ = ["DAG_KEY", "HERE", "filled", "plan_of", "sketch_of"]
 
 HERE = Address("10.0.0.1", 2886)
 """The agent that keeps the dags of tests."""
+DAG_KEY = "0" * 31 + "1"
+"""Of the one dag of a test."""
 
 
 def plan_of(book: Playbook, params: Any = None, *, members: Sequence[Address] = (HERE,)) -> Plan:

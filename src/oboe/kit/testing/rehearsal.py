@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from oboe.domain import events, fold
-from oboe.domain.errors import Interrupted, OboeError, StepFailed
+from oboe.domain.errors import Interrupted, OboeError, StepFailed, crash_text
 from oboe.domain.machine import advance
 from oboe.domain.model import Dag, Home, Plan, SubTask
 from oboe.domain.results import results_for
@@ -17,7 +17,7 @@ from oboe.domain.values import SECOND, Address, HomeKind, Operator, State, Stopp
 from oboe.kit.playbook import Playbook
 from oboe.kit.step import Step
 from oboe.kit.testing.clock import Clock
-from oboe.kit.testing.plans import HERE, filled, sketch_of
+from oboe.kit.testing.plans import DAG_KEY, HERE, filled, sketch_of
 from oboe.kit.testing.record import Call
 from oboe.kit.testing.run import FakeRun, Killed
 from oboe.kit.testing.script import Script
@@ -105,7 +105,7 @@ class Rehearsal:
         self._steps = sketch.steps
         plan = Plan(tuple(replace(node, patience=_PATIENCE) for node in sketch.plan().nodes))
         self.dag = Dag(
-            key="0" * 31 + "1",
+            key=DAG_KEY,
             name=sketch.name,
             playbook=book.name,
             plan=plan,
@@ -336,7 +336,7 @@ class Rehearsal:
         except OboeError as error:
             run.lines.append(f"ERROR: {error} [{error.code}]")
         except Exception as error:  # noqa: BLE001 - a step may raise anything; an agent makes a failure of it
-            run.lines.append(f"ERROR: {type(error).__name__}: {error} [step.crashed]")
+            run.lines.append(f"ERROR: {crash_text(error)} [step.crashed]")
         finally:
             self._now = None
         return "failed", None

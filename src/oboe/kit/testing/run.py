@@ -14,7 +14,7 @@ from oboe.domain.values import SECOND, Address
 from oboe.kit.params import copy_params
 from oboe.kit.run import Child, ChildStatus, Completed
 from oboe.kit.testing.clock import Clock
-from oboe.kit.testing.plans import HERE
+from oboe.kit.testing.plans import DAG_KEY, HERE
 from oboe.kit.testing.record import Call, Led, Progress, Wait
 from oboe.kit.testing.script import Script
 
@@ -67,7 +67,7 @@ class FakeRun:
         """``results``: what nodes upstream returned. ``before``: the earlier life of a resumed attempt, whose commands are adopted.
 
         ``first``: what ``run.first`` has kept."""
-        self.dag_key, self.dag_id = "0" * 32, 1
+        self.dag_key, self.dag_id = DAG_KEY, 1
         self.agent, self.here, self.index = agent, here or agent, index
         self.attempt, self.resumed, self.rolling_back = attempt, resumed, rolling_back
         self.args: Mapping[str, Any] = dict(args or {})
