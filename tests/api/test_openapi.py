@@ -104,7 +104,8 @@ def base_url() -> Iterator[str]:
     control = Opened()
     hold(control, recorded("Cluster scale in", "FAILED", file="42_scale_in_cancel_pass.jsonl"))
     dag = control.held[0][0]
-    for name in ("join", "remove", "configure_observer", "configure_cluster", "init", "scale_out"):
+    operations = ("join", "remove", "configure_observer", "configure_cluster", "init", "scale_out")
+    for name in (*operations, "scale_in", "start", "stop", "delete_zone"):
         control.makes[name] = lambda *_: dag
     with served(control) as serving:
         yield f"http://127.0.0.1:{serving.port}"

@@ -6,6 +6,7 @@ copies this agent keeps; another agent's from that agent, if it is a member or a
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -37,6 +38,9 @@ ASK_SECONDS = 2.0
 
 GATHER_SECONDS = 1.5
 """How long all others together may take where they are only part of an answer, which is due within 2 s."""
+
+JOINING_SECONDS = 2.0
+"""How long an agent may take from the answer to its join until the MASTER knows it and it listens."""
 
 _NEEDS_CLUSTER = (Identity.CLUSTER_AGENT, Identity.SCALING_IN)
 
@@ -82,9 +86,22 @@ class Reading:
         if ref.agent == self._local.address:
             return self.own_dag(ref.kind, ref.number, details)
         assert ref.agent is not None
-        self.check_owner(ref.agent)
-        request = FindDag(ref.kind, int(HomeKind.AGENT), ref.number, details)
-        return self._peers().call(ref.agent, "dag.find", request, DagView, timeout=ASK_SECONDS)
+        return self._asked_of(ref.agent, FindDag(ref.kind, int(HomeKind.AGENT), ref.number, details))
+
+    def _asked_of(self, agent: Address, request: FindDag) -> DagView:
+        """From another agent. Clients ask the MASTER for the dag of an agent that was just told to join: a moment before it is known,
+        and listens."""
+        deadline = time.monotonic() + (JOINING_SECONDS if self._local.identity() is Identity.MASTER else 0.0)
+        known = False
+        while True:
+            try:
+                self.check_owner(agent)
+                known = True
+                return self._peers().call(agent, "dag.find", request, DagView, timeout=ASK_SECONDS)
+            except (Refused, Unreachable) as error:
+                if time.monotonic() >= deadline or (known and isinstance(error, Refused)):
+                    raise
+            time.sleep(0.02)
 
     def own_dag(self, kind: str, number: int, details: bool) -> DagView:
         return self._view(self._own, self._find(self._own, kind, number), details, alone=kind == "sub_task")
