@@ -49,6 +49,7 @@ check: $(STAMP) ## Lint, format, types, layers, generated pages
 	$(BIN)/python -m tools.playbooks_docs --check
 	$(BIN)/python -m tools.conformance_docs --check
 	$(BIN)/python -m tools.ocp_conformance_docs --check
+	$(BIN)/python -m tools.security_docs --check
 
 walks: $(STAMP) ## Walk the state machine at random; EVENTS=5000000 SEED=0
 	$(BIN)/python -m tests.walks --events $(EVENTS) --seed $(SEED)
@@ -78,6 +79,7 @@ docs: $(STAMP) ## Write the pages that are generated from the code
 	$(BIN)/python -m tools.playbooks_docs
 	$(BIN)/python -m tools.conformance_docs
 	$(BIN)/python -m tools.ocp_conformance_docs
+	$(BIN)/python -m tools.security_docs
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url $(if $(UPGRADE),--upgrade)
 lock: $(STAMP) ## Write the lock files anew; UPGRADE=1 takes the newest versions

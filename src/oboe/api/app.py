@@ -56,6 +56,11 @@ class Api:
         self._faces.update(others)
         self._faces = dict(sorted(self._faces.items(), key=lambda face: -len(face[0])))
 
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """Of everything that is answered to."""
+        return tuple(self._faces)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return

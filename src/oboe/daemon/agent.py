@@ -50,7 +50,7 @@ class Agent:
         directories = dict.fromkeys((*playbook_directories, *(home / path for path in settings.playbooks.split(":") if path)))
         work = Work(stores, membership, wires, tuple(directories), limits or limits_of(settings))
         uses = Uses(stores, membership, wires, work)
-        faces = Faces(stores, membership, wires, uses, settings)
+        self.faces = faces = Faces(stores, membership, wires, uses, settings)
         self.port = PublicPort(faces.api, membership.local, settings)
         self._database = stores.database
         self.local, self.link = membership.local, membership.link
