@@ -86,10 +86,11 @@ class Inventory:
 
     def find(self, text: str) -> Host:
         """By name or number. `Refused` ``host.unknown``."""
-        found = next((host for host in self.all() if text in (host.name, str(host.id))), None)
-        if found is None:
-            raise Refused("host.unknown", f"there is no host {text[:80]}", hint="oboe host list")
-        return found
+        for fresh in (False, True):  # another agent may have added it just now
+            for host in _read(self._kept.read(fresh=fresh)).hosts:
+                if text in (host.name, str(host.id)):
+                    return host
+        raise Refused("host.unknown", f"there is no host {text[:80]}", hint="oboe host list")
 
     def of_agent(self, agent: Address) -> Host | None:
         """The host where that agent lives."""

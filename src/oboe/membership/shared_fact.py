@@ -40,13 +40,13 @@ class SharedFact:
         self._known: Any = None
         self._read_at: float | None = None
 
-    def read(self) -> Any:
-        """None: nothing was ever written."""
+    def read(self, *, fresh: bool = False) -> Any:
+        """None: nothing was ever written. ``fresh``: as the cluster's home has it now, while that answers."""
         with self._lock:
             if self._local.identity() is not Identity.CLUSTER_AGENT:
                 self._read_at = None
                 return self._local.value(self._name)
-            if self._read_at is not None and self._clock() - self._read_at < FRESH_SECONDS:
+            if not fresh and self._read_at is not None and self._clock() - self._read_at < FRESH_SECONDS:
                 return self._known
             try:
                 kept = self._cluster.sealed_fact(self._name)
