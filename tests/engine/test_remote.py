@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -15,7 +17,7 @@ from oboe.domain.model import Dag, Home, Maintenance, Plan
 from oboe.domain.values import SECOND, HomeKind, Operator, State, Stopping
 from oboe.kit.playbook import Sketch
 from oboe.store.memory import MemoryHome
-from tests.engine.site import QUICK, A, B, C, Loose, Site, chain, draft, eventually, states
+from tests.engine.site import QUICK, WAIT, A, B, C, Loose, Site, chain, draft, eventually, states
 from tests.engine.steps import DONE, FAILING, GATES, Brittle, Count, Deaf, Gate, Late, Lately, Noop, Once, Signal, Unlucky
 
 
@@ -54,6 +56,36 @@ def wide(sketch: Sketch, length: int) -> Plan:
     for number in range(length):
         sketch.stage(f"n{number}", Count, agents=(A, B, C) if number % 2 else (B,), args={"n": number if number == 0 else 0})
     return sketch.plan()
+
+
+class Slow(MemoryHome):
+    """Counts what it is asked to save; while it is held, a save does not come back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.saves = 0
+        self.go = threading.Event()
+        self.go.set()
+
+    def save(self, changes: Any, lines: Any = ()) -> Any:
+        self.saves += 1
+        assert self.go.wait(WAIT)
+        return super().save(changes, lines)
+
+
+def test_what_ends_together_on_the_maintainer_is_heard_in_one_turn(make_site: Callable[..., Site], sketch: Sketch) -> None:
+    site, home = make_site(kind="sqlite").start(), Slow()
+    site.engine.serve_cluster(home, 1)
+    sketch.stage("gate", Gate, agents=(A,) * 40, parallel=True)
+    dag = site.engine.submit(draft(sketch.plan(), kind=HomeKind.CLUSTER))
+    eventually(lambda: {each.state for each in site.engine.get(HomeKind.CLUSTER, dag.key).sub_tasks} == {State.RUNNING})  # type: ignore[union-attr]
+    before = home.saves
+    home.go.clear()
+    GATES[dag.key].set()
+    eventually(lambda: site.engine.status().orders_open == 0)
+    home.go.set()
+    assert fold.dag_state(site.over(dag)) is State.SUCCEEDED
+    assert home.saves - before < 8
 
 
 def test_a_cluster_dag_runs_on_every_agent_it_names(cluster: Cluster, sketch: Sketch) -> None:

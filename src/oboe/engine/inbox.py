@@ -81,35 +81,56 @@ class Inbox:
     # From homes
 
     def order(self, order: Order) -> None:
-        """Written down when this returns. `TryAgain` when it could not be."""
-        fence = order.fence
+        """Written down when this returns. `Refused` ``order.old_epoch``; `TryAgain` when it could not be written."""
+        for refusal in self.orders((order,)):
+            raise refusal
+
+    def orders(self, orders: Sequence[Order]) -> list[Refused]:
+        """Many of one home, of different sub-tasks, in one commit; why some are refused. `TryAgain` when they could not be written."""
         self._check_recovered()
         if len(self._held) >= self._limits.queue_max:
             raise TryAgain("inbox.full", f"{len(self._held)} orders are open on this agent", after_seconds=5)
-        with self._stripe(fence):
+        with ExitStack() as stripes:
+            for place in sorted({self._place(order.fence) for order in orders}):  # in one order, as everybody who takes several
+                stripes.enter_context(self._stripes[place])
+            refused, fresh = self._sorted(orders)
+            try:
+                entries = self._store.accept_all(fresh) if fresh else []
+            except BaseException:
+                self._executor.give_back(sum(free for _, free in fresh))
+                raise
+            unused = 0
+            for (order, free), entry in zip(fresh, entries, strict=True):
+                if entry.order is not None and entry.ended is None:
+                    held = self._hold(_Held(order))
+                    if free:
+                        self._begin(held)
+                else:
+                    unused += free
+        if unused:
+            self._executor.give_back(unused)
+        for (order, _), entry in zip(fresh, entries, strict=True):
+            if entry.ended is not None:
+                self._reporter.tell(order.home, order.maintainer, entry.ended)
+        return refused
+
+    def _sorted(self, orders: Sequence[Order]) -> tuple[list[Refused], list[tuple[Order, bool]]]:
+        """Why some are refused; those not known yet, with whether a worker is reserved for them. Known ones are answered."""
+        refused: list[Refused] = []
+        fresh: list[tuple[Order, bool]] = []
+        for order in orders:
+            fence = order.fence
             if 0 < order.home_epoch < self._epoch and order.home.kind is HomeKind.CLUSTER:
-                raise Refused("order.old_epoch", f"an order of epoch {order.home_epoch}; this agent was recalled in {self._epoch}")
+                text = f"an order of epoch {order.home_epoch}; this agent was recalled in {self._epoch}"
+                refused.append(Refused("order.old_epoch", text))
+                continue
             held = self._held.get(fence)
             if held is not None:
                 self._again(held, order)
-                return
+                continue
             self._supersede(fence)
-            free = self._executor.knows(fence.dag_key, fence.sub_task) is None and self._reserve()
-            try:
-                entry = self._store.accept(order, begin=free)
-            except BaseException:
-                if free:
-                    self._executor.give_back(1)
-                raise
-            if entry.order is not None and entry.ended is None:
-                held = self._hold(_Held(order))
-                if free:
-                    self._begin(held)
-                return
-        if free:
-            self._executor.give_back(1)
-        if entry.ended is not None:
-            self._reporter.tell(order.home, order.maintainer, entry.ended)
+            fresh.append((order, self._executor.knows(fence.dag_key, fence.sub_task) is None and self._reserve()))
+        return refused, fresh
 
     def interrupt(self, interrupt: Interrupt) -> None:
         """Written down, or passed on to the step, when this returns."""
@@ -215,9 +236,9 @@ class Inbox:
 
     # From the reporter
 
-    def acknowledged(self, fence: Fence) -> None:
-        """Its home has taken up the outcome."""
-        self._store.acknowledge(fence)
+    def acknowledged(self, fences: Sequence[Fence]) -> None:
+        """Their homes have taken up the outcomes."""
+        self._store.acknowledge(*fences)
 
     def unwanted(self, fence: Fence) -> None:
         """Its home goes on without it: end it."""
@@ -236,7 +257,11 @@ class Inbox:
             raise TryAgain("agent.starting", "this agent has not yet taken up what it left", after_seconds=0.1)
 
     def _stripe(self, fence: Fence) -> threading.RLock:
-        return self._stripes[hash((fence.dag_key, fence.sub_task)) % _STRIPES]
+        return self._stripes[self._place(fence)]
+
+    @staticmethod
+    def _place(fence: Fence) -> int:
+        return hash((fence.dag_key, fence.sub_task)) % _STRIPES
 
     def _reserve(self) -> bool:
         return self._executor.reserve(1, starved=self._admit_later) == 1

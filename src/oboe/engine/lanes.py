@@ -58,8 +58,12 @@ class Lanes:
         self._idle = 0
         self._closed = False
 
-    def put(self, lane: Hashable, tag: Hashable, send: Callable[[], None], *, wanted: Callable[[], bool] = lambda: True) -> None:
-        """Deliver by ``send``, which raises `Unreachable` or `TryAgain` to be called again later. The same tag replaces."""
+    def put(
+        self, lane: Hashable, tag: Hashable, send: Callable[[], None], *, wanted: Callable[[], bool] = lambda: True, after: float = 0.0
+    ) -> None:
+        """Deliver by ``send``, which raises `Unreachable` or `TryAgain` to be called again later. The same tag replaces.
+
+        ``after``: a lane that is empty waits so many seconds for more."""
         with self._changed:
             if self._closed:
                 return
@@ -67,7 +71,12 @@ class Lanes:
             if found is None:
                 found = self._lanes[lane] = _Lane(lane)
             found.messages[tag] = _Message(send, wanted)
-            if not found.queued and not found.busy:
+            if found.queued or found.busy:
+                return
+            if after:
+                self._rest_for(found, after)
+                self._have_served()
+            else:
                 self._make_ready(found)
 
     def drop(self, lane: Hashable, tag: Hashable) -> None:
@@ -111,6 +120,10 @@ class Lanes:
     def _make_ready(self, lane: _Lane) -> None:
         lane.queued = True
         self._ready.append(lane)
+        self._have_served()
+
+    def _have_served(self) -> None:
+        """Somebody looks at it: one that idles, or one more."""
         if self._idle:
             self._changed.notify()
         elif self._threads < self._limits.lanes_max:
@@ -186,9 +199,11 @@ class Lanes:
     def _rest(self, lane: _Lane) -> None:
         lane.failures += 1
         limits = self._limits
-        pause = min(limits.backoff_seconds_max, limits.backoff_seconds_min * 2 ** min(lane.failures, 16))
-        self._count += 1
-        lane.queued = True
-        heapq.heappush(self._resting, (time.monotonic() + pause, self._count, lane))
+        self._rest_for(lane, min(limits.backoff_seconds_max, limits.backoff_seconds_min * 2 ** min(lane.failures, 16)))
         if self._idle:
             self._changed.notify()
+
+    def _rest_for(self, lane: _Lane, seconds: float) -> None:
+        self._count += 1
+        lane.queued = True
+        heapq.heappush(self._resting, (time.monotonic() + seconds, self._count, lane))

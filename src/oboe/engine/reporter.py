@@ -2,12 +2,16 @@
 
 What is told of one attempt is gathered: a report carries all lines that its home has not acknowledged. Invariants: lines leave in the
 order of their ``seq``; nothing is forgotten before a home has answered for it.
+
+A home that this very process serves is not called: it is told, without waiting, so that one turn hears all who end together; it is
+called like any other when that comes to nothing.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 
 from oboe.domain.errors import TryAgain
@@ -22,12 +26,15 @@ __all__ = ["Reporter"]
 
 _LINES_MAX = 1000
 """In one report."""
+_COMPANY_SECONDS = 0.005
+"""So long a begin waits for company on its way to a home of this process: most often for its own end, which makes it superfluous."""
+_OVER = "acknowledged ends"
 
 
 class _Outgoing:
     """What a home has not acknowledged of one attempt."""
 
-    __slots__ = ("ended", "home", "lines", "maintainer", "shown", "started")
+    __slots__ = ("call", "ended", "home", "lines", "maintainer", "shown", "started", "told")
 
     def __init__(self, home: Home, maintainer: Address) -> None:
         self.home = home
@@ -36,6 +43,10 @@ class _Outgoing:
         self.shown: Report | None = None
         self.ended: Report | None = None
         self.lines: list[LogLine] = []
+        self.told = False
+        """Its home, in this process, has a report of it and has not answered yet."""
+        self.call = False
+        """Telling came to nothing."""
 
     def next_report(self) -> Report | None:
         """Started first, because only it tells when; then what it shows; its end with the last lines."""
@@ -61,14 +72,29 @@ class _Outgoing:
 
 
 class Reporter:
-    """Thread-safe. ``over`` hears of every end that a home has acknowledged, ``stop`` of every attempt that it wants ended."""
+    """Thread-safe. ``over`` hears of every end that a home has acknowledged, ``stop`` of every attempt that it wants ended.
 
-    def __init__(self, courier: Courier, limits: Limits, *, over: Callable[[Fence], None], stop: Callable[[Fence], None]) -> None:
+    ``near`` tells a home of this process; None: it serves none such."""
+
+    def __init__(
+        self,
+        courier: Courier,
+        limits: Limits,
+        *,
+        here: Address,
+        near: Callable[[Home, Report], Future[Verdict] | None],
+        over: Callable[[Sequence[Fence]], None],
+        stop: Callable[[Fence], None],
+    ) -> None:
         self._courier = courier
+        self._here = here
+        self._near = near
         self._over = over
         self._stop = stop
         self._lock = threading.Lock()
         self._outgoing: dict[Fence, _Outgoing] = {}
+        self._ends: list[Fence] = []
+        """Acknowledged, and not passed on to ``over`` yet."""
         self._lanes = Lanes("report", limits)
 
     def tell(self, home: Home, maintainer: Address, report: Report) -> None:
@@ -86,7 +112,8 @@ class Reporter:
                 outgoing.shown = report
             else:
                 outgoing.ended, outgoing.started = report, None
-        self._put(report.fence, home, maintainer)
+        if report.phase is not Phase.ENDED or not self._tell_near(report.fence):
+            self._put(report.fence, home, maintainer, begins=report.phase is Phase.STARTED)
 
     def whole(self, report: Report) -> Report:
         """The same, with the lines told before that no home has acknowledged."""
@@ -138,16 +165,61 @@ class Reporter:
 
     @property
     def pending(self) -> int:
-        return len(self._outgoing)
+        return len(self._outgoing) + len(self._ends)
 
     def stop(self) -> None:
         self._lanes.stop()
 
-    def _put(self, fence: Fence, home: Home, maintainer: Address) -> None:
-        self._lanes.put((home, maintainer), fence, lambda: self._send(fence))
+    def _put(self, fence: Fence, home: Home, maintainer: Address, *, begins: bool = False) -> None:
+        pause = _COMPANY_SECONDS if begins and maintainer == self._here else 0.0
+        self._lanes.put((home, maintainer), fence, lambda: self._send(fence), after=pause)
+
+    def _tell_near(self, fence: Fence) -> bool:
+        """Whether a home of this process has all that there is to say of that attempt, or will have it once it has answered."""
+        with self._lock:
+            outgoing = self._outgoing.get(fence)
+            if outgoing is None or outgoing.told:
+                return True
+            report = outgoing.next_report()
+            if outgoing.call or outgoing.maintainer != self._here or report is None:
+                return False
+            outgoing.told = True
+        answer = self._near(outgoing.home, report)
+        if answer is None:
+            outgoing.told = False
+            return False
+        answer.add_done_callback(lambda answer: self._answered(outgoing, report, answer))
+        return True
+
+    def _answered(self, outgoing: _Outgoing, report: Report, answer: Future[Verdict]) -> None:
+        """Within the home's turn: take its answer in, leave everything else to the lanes."""
+        fence = report.fence
+        heard = answer.exception() is None and answer.result() is Verdict.HEARD
+        with self._lock:
+            outgoing.told, outgoing.call = False, not heard
+            if heard:
+                outgoing.acknowledge(report)
+            if heard and report.phase is Phase.ENDED:
+                self._ends.append(fence)
+                self._outgoing.pop(fence, None)
+            more = self._outgoing.get(fence) is outgoing and outgoing.next_report() is not None
+        if heard and report.phase is Phase.ENDED:
+            self._lanes.put(_OVER, _OVER, self._pass_ends_on)
+        if more and not self._tell_near(fence):
+            self._put(fence, outgoing.home, outgoing.maintainer)
+
+    def _pass_ends_on(self) -> None:
+        """All ends that were acknowledged, together."""
+        with self._lock:
+            ends = tuple(self._ends)
+        self._over(ends)
+        with self._lock:
+            del self._ends[: len(ends)]
 
     def _send(self, fence: Fence) -> None:
         """All that there is to say of one attempt."""
+        if self._tell_near(fence):
+            return
         while True:
             with self._lock:
                 outgoing = self._outgoing.get(fence)
@@ -164,9 +236,10 @@ class Reporter:
                 continue
             with self._lock:
                 outgoing.acknowledge(report)
+                outgoing.call = False
                 over = report.phase is Phase.ENDED
             if over:
-                self._over(fence)
+                self._over((fence,))
                 self._forget(fence, unless_ended=False)
                 return
 

@@ -118,11 +118,15 @@ class Scheduler:
 
     def report(self, report: Report, timeout: float = 10.0) -> Verdict:
         """Hear an agent's report; durable when answered."""
+        return _outcome(self.told(report), timeout)
+
+    def told(self, report: Report) -> Future[Verdict]:
+        """The same for who does not wait: all that is told before a turn begins is heard in it. Callbacks run in the turn: be quick."""
         if self._going_back is not None:
             self._going_back.hear(report.fence.epoch, self.epoch)
         heard: Future[Verdict] = Future()
         self._admit(Told(report, heard))
-        return _outcome(heard, timeout)
+        return heard
 
     def post(self, report: Report) -> None:
         """A report of a worker of this very process, which waits for no answer.

@@ -6,12 +6,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, cast
 
 from oboe.domain import events
-from oboe.domain.errors import Refused
+from oboe.domain.errors import Refused, TryAgain
 from oboe.domain.messages import Fence, Interrupt, Order, RecallAgent, Recollection, Report, Verdict
 from oboe.domain.model import Dag, Home
 from oboe.domain.values import Address, HomeKind
@@ -58,10 +59,21 @@ class EngineStatus:
 class _Served:
     """A home that this agent serves, with all that works for it."""
 
-    def __init__(self, store: DagStore, executor: Executor, courier: Courier, *, epoch: int, going_back: GoingBack | None = None) -> None:
+    def __init__(
+        self,
+        store: DagStore,
+        executor: Executor,
+        courier: Courier,
+        *,
+        take: Callable[[Sequence[Order]], Sequence[Refused]],
+        epoch: int,
+        going_back: GoingBack | None = None,
+    ) -> None:
         tools = executor.tools
         self.recaller = Recaller(courier, tools.limits, here=tools.here, epoch=epoch)
-        self.dispatcher = Dispatcher(courier, tools.limits, still_open=self._still_open, recall=self.recaller.ask)
+        self.dispatcher = Dispatcher(
+            courier, tools.limits, here=tools.here, take=take, still_open=self._still_open, recall=self.recaller.ask
+        )
         hands = Hands(self.dispatcher, executor, here=tools.here, epoch=epoch, clock=tools.clock)
         self._tools = tools
         self.scheduler = Scheduler(
@@ -131,8 +143,8 @@ class Engine:
         self._members = members
         self._courier: Courier = _Post(self, courier, tools.here)
         self.executor = Executor(tools)
-        self._own = _Served(home, self.executor, self._courier, epoch=1)
-        self._reporter = Reporter(self._courier, tools.limits, over=self._over, stop=self._unwanted)
+        self._own = _Served(home, self.executor, self._courier, take=self._take, epoch=1)
+        self._reporter = Reporter(self._courier, tools.limits, here=tools.here, near=self._tell_near, over=self._over, stop=self._unwanted)
         self._inbox = Inbox(inbox, self.executor, self._reporter, here=tools.here, limits=tools.limits, clock=tools.clock)
         self._housekeeping = Housekeeping(
             self._histories,
@@ -174,7 +186,7 @@ class Engine:
             self.unserve_cluster()
             regress, seconds = home.regress(), self._tools.limits.recall_seconds
             going_back = GoingBack(regress, members=self._members, distrust=self.distrust, patience_seconds=seconds)
-            served = _Served(home, self.executor, self._courier, epoch=epoch, going_back=going_back)
+            served = _Served(home, self.executor, self._courier, take=self._take, epoch=epoch, going_back=going_back)
             for listener in self._listeners:
                 served.scheduler.listen(listener)
             self._cluster = served
@@ -300,6 +312,14 @@ class Engine:
         served = self._cluster
         return Verdict.NOT_MINE if served is None else served.scheduler.report(report)
 
+    def _tell_near(self, home: Home, report: Report) -> Future[Verdict] | None:
+        """`report` for who does not wait; None: that home is not served here, or cannot take it now."""
+        served = self._cluster if home.kind is HomeKind.CLUSTER else None
+        try:
+            return None if served is None else served.scheduler.told(report)
+        except TryAgain:
+            return None
+
     def heard_of(self, agent: Address) -> None:
         """That agent answers again: what waits for it goes now."""
         self._reporter.heard_of(agent)
@@ -371,8 +391,11 @@ class Engine:
     def _in_use(self, dag_key: str) -> bool:
         return any(attempt.dag_key == dag_key for attempt in self.executor.attempts())
 
-    def _over(self, fence: Fence) -> None:
-        self._inbox.acknowledged(fence)
+    def _take(self, orders: Sequence[Order]) -> Sequence[Refused]:
+        return self._inbox.orders(orders)
+
+    def _over(self, fences: Sequence[Fence]) -> None:
+        self._inbox.acknowledged(fences)
 
     def _unwanted(self, fence: Fence) -> None:
         self._inbox.unwanted(fence)

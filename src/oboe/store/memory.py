@@ -213,6 +213,10 @@ class MemoryInbox:
                 self.begin(fence)
             return self._entries[fence]
 
+    def accept_all(self, asked: Sequence[tuple[Order, bool]]) -> list[InboxEntry]:
+        with self._mutex:
+            return [self.accept(order, begin=begin) for order, begin in asked]
+
     def begin(self, fence: Fence) -> None:
         with self._mutex:
             entry = self._entries.get(fence)
@@ -228,11 +232,12 @@ class MemoryInbox:
     def refuse(self, interrupt: Interrupt, report: Report) -> None:
         self.end(report)
 
-    def acknowledge(self, fence: Fence) -> None:
+    def acknowledge(self, *fences: Fence) -> None:
         with self._mutex:
-            entry = self._entries.get(fence)
-            if entry is not None and entry.ended is not None:
-                self._entries[fence] = replace(entry, acknowledged=True)
+            for fence in fences:
+                entry = self._entries.get(fence)
+                if entry is not None and entry.ended is not None:
+                    self._entries[fence] = replace(entry, acknowledged=True)
 
     def get(self, fence: Fence) -> InboxEntry | None:
         with self._mutex:

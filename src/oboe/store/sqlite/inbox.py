@@ -55,22 +55,12 @@ class SqliteInbox:
 
     def accept(self, order: Order, *, begin: bool) -> InboxEntry:
         """The entry of that fence. An order that is not written down, because a higher fence is known, is answered with ``order`` None."""
-        body = encode(order)
+        return self.accept_all([(order, begin)])[0]
 
-        def work(session: Session) -> InboxEntry:
-            fence = order.fence
-            known = session.rows(_GET, _values(fence))
-            if not known:
-                higher = session.rows(_HIGHEST, (fence.dag_key, fence.sub_task))
-                if higher and higher[0] > (fence.epoch, fence.attempt):
-                    return InboxEntry(None, fence, begun=False, ended=None, acknowledged=False)
-                session.run(_PUT, (*_values(fence), int(begin), body, None))
-                return InboxEntry(order, fence, begun=begin, ended=None, acknowledged=False)
-            if begin:
-                session.run(_BEGIN, _values(fence))
-            return _entry(session.rows(_GET, _values(fence))[0])
-
-        return self._database.write(work)
+    def accept_all(self, asked: Sequence[tuple[Order, bool]]) -> list[InboxEntry]:
+        """The same for many, each with its ``begin``, in one transaction."""
+        written = [(order, begin, encode(order)) for order, begin in asked]
+        return self._database.write(lambda session: [_accept(session, *each) for each in written])
 
     def begin(self, fence: Fence) -> None:
         self._database.write(lambda session: session.run(_BEGIN, _values(fence)))
@@ -91,8 +81,8 @@ class SqliteInbox:
 
         self._database.write(work)
 
-    def acknowledge(self, fence: Fence) -> None:
-        self._database.write(lambda session: session.run(_ACKNOWLEDGE, _values(fence)))
+    def acknowledge(self, *fences: Fence) -> None:
+        self._database.write(lambda session: session.many(_ACKNOWLEDGE, [_values(fence) for fence in fences]))
 
     def get(self, fence: Fence) -> InboxEntry | None:
         rows = self._database.read(lambda session: session.rows(_GET, _values(fence)))
@@ -137,6 +127,20 @@ class SqliteInbox:
 
     def forget(self, settled_before: int) -> int:
         return self._database.write(lambda session: session.run(_FORGET, (settled_before,)))
+
+
+def _accept(session: Session, order: Order, begin: bool, body: str) -> InboxEntry:
+    fence = order.fence
+    known = session.rows(_GET, _values(fence))
+    if not known:
+        higher = session.rows(_HIGHEST, (fence.dag_key, fence.sub_task))
+        if higher and higher[0] > (fence.epoch, fence.attempt):
+            return InboxEntry(None, fence, begun=False, ended=None, acknowledged=False)
+        session.run(_PUT, (*_values(fence), int(begin), body, None))
+        return InboxEntry(order, fence, begun=begin, ended=None, acknowledged=False)
+    if begin:
+        session.run(_BEGIN, _values(fence))
+    return _entry(session.rows(_GET, _values(fence))[0])
 
 
 def _values(fence: Fence) -> tuple[str, int, int, int]:
