@@ -44,7 +44,9 @@ _METHODS = """
 ## Methods of the SDK
 
 Every method of `obshell` 0.0.9, unmodified from PyPI, whose route oboe has. (wait): so is its `_sync` twin, in
-`test_its_twin_waits_for_the_dag`. Tests are those of `tests/api`; `test_sdk.py` has passwords, failures and resending.
+`test_its_twin_waits_for_the_dag`. Tests are those of `tests/api`; `test_sdk.py` has passwords, failures and resending. In
+`tests/lifecycle/test_sdk.py` the library makes, grows, stops, starts, mends and shrinks a cluster of living agents. The vendor's Go
+client is not run; `test_go_dialect.py` sends what it is known to send, and checks what it is known to need.
 
 | method | route | test |
 | --- | --- | --- |

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 from demo.world import Agent, World
 from oboe.cli.client import API, AgentClient
 from oboe.cli.dags import SUCCEED, DagShown, read_dag
+from oboe.cli.failure import AnswerError
 from oboe.config import Settings
+from oboe.database.seekdb.connecting import by_tcp
 from oboe.kit.secret import Secret
 from tests.lifecycle.test_scale_in import PLAIN
 from tests.spine.host import eventually
@@ -103,3 +106,24 @@ def test_a_cloned_standby_is_scaled_in_without_a_trace_and_cloned_again(agents: 
     assert servers_below(second.home) == []
     done(asked, "/ob/start", server)
     assert servers_below(second.home)
+
+    # Everything, asked of the standby's agent: there is no primary in between, and no home of the cluster.
+    other = client(second)
+    frozen = done(other, "/ob/stop", {"scope": {"type": "GLOBAL", "target": []}, "terminate": True})
+    assert "Minor freeze before stop server" in [node.name for node in frozen.nodes]
+    assert servers_below(first.home) == servers_below(second.home) == []
+    done(other, "/ob/start", {"scope": {"type": "GLOBAL", "target": []}})
+    assert servers_below(first.home)
+    assert servers_below(second.home)
+
+    # Root's password is changed in SQL: it is the one that counts, and oboe itself goes on.
+    socket = by_tcp("127.0.0.1", first.mysql_port, user="root", password=Secret(PASSWORD), timeout=5.0)
+    with closing(socket), socket.cursor() as cursor:
+        cursor.execute("ALTER USER root IDENTIFIED BY 'changed in SQL'")
+    changed = AgentClient(first.address, settings=Settings.of({}, source="test"), password=Secret("changed in SQL"))
+    assert eventually(lambda: changed.get(f"{API}/task/dag/maintain/ob").data["state"], BOUND) == SUCCEED
+    with pytest.raises(AnswerError) as told:
+        client(first).get(f"{API}/task/dag/maintain/ob")
+    assert told.value.code == "Security.Authentication.IncorrectOceanbasePassword"
+    done(changed, "/ob/scale_in", {"agent_info": where, "force_kill": True})
+    assert servers_below(second.home) == []
