@@ -46,6 +46,7 @@ check: $(STAMP) ## Lint, format, types, layers, generated pages
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.settings_docs --check
+	$(BIN)/python -m tools.performance_docs --check
 	$(BIN)/python -m tools.playbooks_docs --check
 	$(BIN)/python -m tools.conformance_docs --check
 	$(BIN)/python -m tools.ocp_conformance_docs --check
@@ -76,6 +77,7 @@ mutants: $(STAMP) ## Plant slips into the state machine and see that the walks n
 
 docs: $(STAMP) ## Write the pages that are generated from the code
 	$(BIN)/python -m tools.settings_docs
+	$(BIN)/python -m tools.performance_docs
 	$(BIN)/python -m tools.playbooks_docs
 	$(BIN)/python -m tools.conformance_docs
 	$(BIN)/python -m tools.ocp_conformance_docs

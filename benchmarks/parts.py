@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import oboe
-from benchmarks import cluster, engine, history, lives, maintain, surroundings
+from benchmarks import cluster, engine, history, lives, maintain, profiled, surroundings
 from benchmarks.cluster import AgentProcess
 from benchmarks.past import copy_mysql, finish
 from benchmarks.sizes import Sizes, Unmeasured
@@ -73,7 +73,7 @@ def _part(name: str, directory: Path, sizes: Sizes, without: dict[str, str]) -> 
 
 
 def _engine(directory: Path, sizes: Sizes) -> dict[str, Any]:
-    return engine.measure(directory, sizes)
+    return engine.measure(directory, sizes) | {"profile": profiled.measure(directory / "profiled", sizes)}
 
 
 def _lives(directory: Path, sizes: Sizes) -> dict[str, Any]:
@@ -97,7 +97,8 @@ def _cluster(directory: Path, sizes: Sizes) -> dict[str, Any]:
         found: dict[str, Any] = {"first_answer_ms": lives.first_answer_ms(agent, sizes)}
         found |= lives.idle(agent, directory / "statements", sizes)
         agent.end()
-        on_seekdb = engine.measure(directory, sizes, agent.new_cluster_home("bench"))
+        on_seekdb: dict[str, Any] = engine.measure(directory, sizes, agent.new_cluster_home("bench"))
+        on_seekdb["profile"] = profiled.measure(directory / "profiled", sizes, agent.new_cluster_home("profiled"))
         return found | _maintain(agent, directory, sizes) | {"seekdb": on_seekdb}
     finally:
         cluster.end_all(directory, agent)

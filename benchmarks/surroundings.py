@@ -22,7 +22,7 @@ _END_SECONDS = 10.0
 
 
 def describe(directory: Path) -> dict[str, Any]:
-    """The machine, the disk, the commit, the day, and how busy the machine is before it is measured."""
+    """The machine, the disk, the commit, the day, how busy the machine is before, and with which priority it is asked."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
@@ -33,6 +33,7 @@ def describe(directory: Path) -> dict[str, Any]:
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
         "file_system": _file_system(directory),
+        "nice": os.getpriority(os.PRIO_PROCESS, 0),
         "load_before": load(),
     }
 
