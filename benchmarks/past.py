@@ -60,6 +60,8 @@ _COPY_STATES = (
     f"{_NUMBERS} SELECT ? + i, version, state, settled, body FROM n, dag_state WHERE dag_id = ?"
 )
 _COPY_SUB_TASKS = f"INSERT INTO sub_task (dag_id, sub_task, body) {_NUMBERS} SELECT ? + i, sub_task, body FROM n, sub_task WHERE dag_id = ?"
+_SEARCHED = "state, asked, led, creator, tenant, name, folded, created_at, ended_at"
+_COPY_SEARCHES = f"INSERT INTO dag_search (dag_id, {_SEARCHED}) {_NUMBERS} SELECT ? + i, {_SEARCHED} FROM n, dag_search WHERE dag_id = ?"
 _COUNT_ON = "UPDATE counter SET value = value + ? WHERE name IN ('dag', 'node', 'sub_task')"
 
 
@@ -72,6 +74,7 @@ def copy_sqlite(database: Sqlite, model: Dag, count: int) -> None:
             session.run(_COPY_DAGS, (number, last["dag"], last["node"], last["sub_task"], model.id))
             session.run(_COPY_STATES, (number, last["dag"], model.id))
             session.run(_COPY_SUB_TASKS, (number, last["dag"], model.id))
+            session.run(_COPY_SEARCHES, (number, last["dag"], model.id))
             session.run(_COUNT_ON, (number,))
 
         return copy
@@ -97,6 +100,11 @@ _COPY_SUB_TASKS_THERE = (
     "INSERT INTO sub_task (dag_id, sub_task, body) "
     "SELECT dag_id + %(on)s, sub_task, body FROM sub_task WHERE dag_id BETWEEN %(first)s AND %(last)s"
 )
+_COPY_SEARCHES_THERE = (
+    f"INSERT INTO dag_search (dag_id, {_SEARCHED}) "
+    f"SELECT dag_id + %(on)s, {_SEARCHED} FROM dag_search WHERE dag_id BETWEEN %(first)s AND %(last)s"
+)
+_COPY_THERE = (_COPY_DAGS_THERE, _COPY_STATES_THERE, _COPY_SUB_TASKS_THERE, _COPY_SEARCHES_THERE)
 
 
 def copy_mysql(connect: Callable[[], Any], model: Dag, count: int) -> None:
@@ -107,7 +115,7 @@ def copy_mysql(connect: Callable[[], Any], model: Dag, count: int) -> None:
         while copied < count:
             number = min(copied + 1, count - copied, _ROWS)
             values = {"first": model.id, "last": model.id + number - 1, "on": copied + 1, "mark": model.key[:16]}
-            for statement in (_COPY_DAGS_THERE, _COPY_STATES_THERE, _COPY_SUB_TASKS_THERE):
+            for statement in _COPY_THERE:
                 cursor.execute(statement, values)
             copied += number
         cursor.execute("UPDATE counter SET value = value + %s WHERE name IN ('dag', 'node', 'sub_task')", (count,))
