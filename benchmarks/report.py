@@ -100,7 +100,7 @@ def table(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"without {part}: {reason}"
     where = found["surroundings"]
     yield f"{where['processors']} x {where['processor']}, {where['file_system']}, commit {where['commit']}, {where['date']}"
-    yield f"load average {where['load_before']} before and {where['load_after']} after {where['seconds']} s, nice {where['nice']}"
+    yield f"load average {where['load_before']} before and {where['load_after']} after {where['seconds']} s {where['priority']}".rstrip()
 
 
 def ratio_of(row: Row, found: Mapping[str, Any]) -> str:

@@ -33,7 +33,7 @@ def describe(directory: Path) -> dict[str, Any]:
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
         "file_system": _file_system(directory),
-        "nice": os.getpriority(os.PRIO_PROCESS, 0),
+        "priority": _priority(),
         "load_before": load(),
     }
 
@@ -70,6 +70,14 @@ def end_processes(directory: Path) -> None:
                 process.kill()
                 found.append(process)
     psutil.wait_procs(found, timeout=_END_SECONDS)
+
+
+def _priority() -> str:
+    """Empty: none above other processes."""
+    if os.sched_getscheduler(0) in (os.SCHED_RR, os.SCHED_FIFO):
+        return "real-time priority"
+    nice = os.getpriority(os.PRIO_PROCESS, 0)
+    return f"nice {nice}" if nice else ""
 
 
 def _commit() -> str:

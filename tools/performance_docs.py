@@ -77,7 +77,7 @@ def _benchmarks(found: Mapping[str, Any]) -> Iterator[str]:
         value, target = value_of(found, row.key), target_of(row, found)
         if value is None:
             continue
-        aim = "" if target is None else f"{'≥' if row.at_least else '≤'} {target:.4g}"
+        aim = "" if target is None else f"{'≥' if row.at_least else '≤'} {_figure(target)}"
         verdict = "" if target is None else "missed" if row.key in not_met else "met"
         yield f"| {row.title.strip()} | {_figure(value)} {row.unit} | {ratio_of(row, found)} | {aim} | {verdict} |"
     for part, reason in found["without"].items():
@@ -89,7 +89,7 @@ def _benchmarks(found: Mapping[str, Any]) -> Iterator[str]:
 
 def _where(where: Mapping[str, Any]) -> str:
     busy = where["load_before"] > 1
-    priority = f", at priority nice {where['nice']}" if where["nice"] else ""
+    priority = f", measured at {where['priority']}" if where["priority"] else ""
     return (
         f"{where['processors']} processors ({where['processor']}), {where['memory_mb'] / 1024:.0f} GB, {where['system']}, "
         f"{where['file_system']}, Python {where['python']}, SQLite {where['sqlite']}; commit {where['commit']}, {where['date']}. "
@@ -115,7 +115,7 @@ def _story(found: Mapping[str, Any], key: str) -> str:
         imports = found["process_start_s"]
         return "" if imports is None else f"Python and oboe's imports alone take {imports * 1000:.0f} ms of it."
     if key.startswith("idle"):
-        return "See `python -m benchmarks --only cluster`."
+        return "The lease of the cluster's home is renewed, and read, every few seconds; nothing else is asked."
     part = found["seekdb"] if key.startswith("seekdb.") else found
     profile = part.get("profile")
     if not profile:
