@@ -139,11 +139,10 @@ class Registry:
         except OboeError as error:
             self._note(source, str(error))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - somebody else's module may raise anything while it is imported
-            _log.warning("%s did not load", source, exc_info=error)
-            self._note(source, f"{_line(error, source)}{type(error).__name__}: {getattr(error, 'msg', error)}")
+            self._note(source, f"{_line(error, source)}{type(error).__name__}: {getattr(error, 'msg', error)}", error)
 
-    def _note(self, source: str, reason: str) -> None:
-        _log.warning("playbooks: %s: %s", source, reason)
+    def _note(self, source: str, reason: str, error: BaseException | None = None) -> None:
+        _log.warning("not loaded: %s: %s", source, reason, exc_info=error)
         self._unloaded.append(Unloaded(source, reason))
 
 
