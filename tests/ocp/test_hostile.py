@@ -21,12 +21,14 @@ import pytest
 from oboe.api.ocp.app import PREFIX, ROUTES
 from oboe.api.ocp.route import Route
 from oboe.domain.searching import Search
-from tests.ocp.site import Client, Held, Site
+from oboe.kit.secret import Secret
+from tests.ocp.site import PASSWORD, Client, Held, Site
 from tests.ocp.test_users import audit
 
 MANAGER = Client.basic("manager")
 TASK, SUB_TASK = "{task}", "{subtask}"
 ILLEGAL, NO_TASK, WRONG_STATE, UNKNOWN_ROUTE = (400, 10001), (404, 20000), (400, 20003), (404, 10002)
+NO_HOST = (404, 10002)
 NOBODY, FORBIDDEN = (401, 30000), (403, 30014)
 EVERYTHING = Search(limit=10_000)
 
@@ -50,7 +52,7 @@ def path(route: Route, task: str = TASK, sub_task: str = SUB_TASK) -> str:
 def hostile() -> Iterator[Hostile]:
     closed = [route for route in ROUTES if not route.public]
     named = [route for route in ROUTES if ":task" in route.path]
-    changing = [route for route in ROUTES if route.changes]
+    changing = [route for route in named if route.changes]
     for route in closed:
         yield from wrong_credentials(route)
     for route in named:
@@ -59,6 +61,9 @@ def hostile() -> Iterator[Hostile]:
         yield from wrong_methods(route)
     for route in changing:
         yield from wrong_headers(route)
+    for route in ROUTES:
+        if route.permission == "HOST_MANAGER":
+            yield from wrong_hosts(route)
     yield from wrong_queries()
     yield from wrong_paths()
     yield from wrong_logins()
@@ -131,6 +136,31 @@ def wrong_headers(route: Route) -> Iterator[Hostile]:
     yield Hostile(f"{route.path}: another version in the query", "POST", path(route) + "?expectedVersion=x%00", (409, 20003))
 
 
+def wrong_hosts(route: Route) -> Iterator[Hostile]:
+    """A host that there is not, and bodies that name none."""
+    keeper = Client.basic("keeper") | {"Content-Type": "application/json"}
+
+    def asked(name: str, target: str, wanted: tuple[int, int], body: bytes = b"") -> Hostile:
+        return Hostile(f"{route.path}: {name}", "POST", target, wanted, keeper, body)
+
+    target = PREFIX + route.path
+    if ":host" in route.path:
+        for text, wanted in {
+            "77": NO_HOST,
+            "abc": ILLEGAL,
+            "-1": ILLEGAL,
+            "%00": ILLEGAL,
+            "9" * 20: ILLEGAL,
+            "1%2F2": UNKNOWN_ROUTE,
+        }.items():
+            yield asked(f"host {text}", target.replace(":host", text), wanted)
+        return
+    bodies = (b"", b"[]", b"{}", b'{"hostIds":[]}', b'{"hostIds":["1"]}', b'{"hostIds":[-1]}', b'{"hostIds":[1', b'{"hostIds":1}', b"\xff")
+    for body in (*bodies, json.dumps({"hostIds": list(range(10_000))}).encode()):
+        yield asked(f"body {body[:20]!r}", target, ILLEGAL, body)
+    yield asked("a host that there is not", target, NO_HOST, b'{"hostIds":[77]}')
+
+
 def wrong_queries() -> Iterator[Hostile]:
     lists = f"{PREFIX}/tasks/instances"
     log = f"{lists}/{TASK}/subtasks/{SUB_TASK}/log"
@@ -186,6 +216,8 @@ TABLE = list(hostile())
 @pytest.fixture(scope="module")
 def target(shared_site: Site) -> Iterator[Held]:
     """A task that failed; whoever guesses is not slowed down here."""
+    with mock.patch("oboe.control.users._TIME_COST", 1), mock.patch("oboe.control.users._MEMORY_KIB", 64):
+        shared_site.users.add("keeper", Secret(PASSWORD), ["HOST_MANAGER"], who="test")
     with (
         mock.patch("oboe.api.shared.throttle.Throttle.failed", return_value=0.0),
         mock.patch("oboe.control.users._NOBODY", [shared_site.users.all()[0].hash]),
