@@ -217,7 +217,16 @@ LINES = (
                 "barriers",
                 f"{OPERATING}::test_general_graphs_run_and_are_shown_whole_by_both",
             ),
-            held("cycle refused; empty split refused", "domain/test_plan.py::test_a_plan_that_cannot_be_is_refused"),
+            held(
+                "SERIAL split: a chain, whose ends alone have its neighbours",
+                "ocp/test_wire.py::test_a_serial_split_is_a_chain_whose_ends_alone_have_its_neighbours",
+                "kit/test_playbook.py::test_one_of_a_serial_split_begins_when_the_one_before_it_is_done_and_a_failure_halts_the_rest",
+            ),
+            held(
+                "cycle refused; empty split refused",
+                "domain/test_plan.py::test_a_plan_that_cannot_be_is_refused",
+                "ocp/test_wire.py::test_an_empty_split_is_refused_whichever_way_it_is_split",
+            ),
             absent(
                 "conflicting context keys",
                 "there are no shared contexts: a step reads the result of the step that it names",
