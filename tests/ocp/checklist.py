@@ -274,6 +274,11 @@ LINES = (
         (
             held("a page of 100 000 tasks reads what it shows", "store/test_searching.py"),
             held("pages while tasks are made; total orders", "ocp/test_lists.py"),
+            absent(
+                "10 000 finished and 100 running tasks",
+                "nothing is scanned each second: the scheduler wakes on events; the safety net's minute is a setting",
+                "engine/test_agent_home.py::test_the_safety_net_finds_what_nobody_told",
+            ),
             absent("latency of a hop", "measured by `make bench`, not asserted by a test: the number is the machine's"),
         ),
     ),
@@ -294,6 +299,15 @@ LINES = (
         (
             held("multi-byte text over borders", f"{OPERATING}::test_no_part_of_a_log_cuts_a_character"),
             held("offset without gap or repeat", f"{OPERATING}::test_a_log_has_a_separator_for_each_attempt_and_can_be_read_in_parts"),
+            held("no secret in detail, list, log, diagnosis, answer", "ocp/test_secrets.py"),
+            absent(
+                "concurrent attempts", "there are none: attempt n+1 begins when n has ended", f"{MACHINE}::test_a_retry_undoes_then_does"
+            ),
+            absent(
+                "a log of 100 MB",
+                "an attempt keeps 20 000 lines of at most 16 KiB, and a request for a part of a log reads the whole of it first",
+                "engine/test_agent_home.py::test_many_lines_arrive_complete_and_in_order",
+            ),
             held("follow to the end", f"{OPERATING}::test_a_log_is_followed_to_its_end"),
             held("diagnosis", f"{OPERATING}::test_a_diagnosis_holds_the_graph_and_every_execution"),
         ),

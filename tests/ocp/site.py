@@ -149,7 +149,7 @@ class Site:
             name=name,
             playbook="trial",
             plan=Plan(nodes or (node(name="only"),)),
-            params={},
+            params=facts.pop("params", {}),
             home=self.home,
             maintenance=facts.pop("maintenance", Maintenance()),
             created_at=created_at or time.time_ns(),
