@@ -69,6 +69,7 @@ RUNS = (
         script="on_dbos",
         store="SQLite, synchronous=FULL",
         guarantee="ends of steps are durable, begins are not: a step that was running runs again",
+        crowd_divisor=10,
     ),
     Run(
         name="DBOS, PostgreSQL",
@@ -77,6 +78,7 @@ RUNS = (
         store="PostgreSQL, fsync",
         guarantee="as on SQLite",
         server="postgres",
+        crowd_divisor=10,
     ),
     Run(
         name="huey",
@@ -92,6 +94,7 @@ RUNS = (
         store="PostgreSQL, fsync",
         guarantee="a job that was running stays 'doing' until somebody retries stalled jobs; the next job is deferred by the step itself",
         server="postgres",
+        crowd_divisor=10,
     ),
     Run(
         name="Prefect",

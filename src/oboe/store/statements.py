@@ -56,12 +56,12 @@ VERSIONS = (
 UNSETTLED = "SELECT dag_id FROM dag_state WHERE settled = 0 ORDER BY dag_id"
 NEWEST_MAINTENANCE = "SELECT id FROM dag WHERE maintained = 1 ORDER BY id DESC LIMIT 1"
 _EDITION = (
-    "SELECT /*+ LEADING(d s) USE_NL(s) INDEX(s PRIMARY) */ d.id, d.dag_key, s.version, "
+    "SELECT /*+ LEADING(d s) USE_NL(s) INDEX(s PRIMARY) INDEX(d {index}) */ d.id, d.dag_key, s.version, "
     "(SELECT value FROM counter WHERE name = 'log'), (SELECT value FROM counter WHERE name = 'regress') "
     "FROM dag d JOIN dag_state s ON s.dag_id = d.id WHERE"
 )
-EDITION = f"{_EDITION} d.id = ?"
-NEWEST_MAINTENANCE_EDITION = f"{_EDITION} d.maintained = 1 ORDER BY d.id DESC LIMIT 1"
+EDITION = f"{_EDITION} d.id = ?".replace("{index}", "PRIMARY")
+NEWEST_MAINTENANCE_EDITION = f"{_EDITION} d.maintained = 1 ORDER BY d.id DESC LIMIT 1".replace("{index}", "dag_by_maintenance")
 # The plus keeps a planner from walking all lines of all dags by id.
 _LINES = "SELECT id, sub_task, attempt, seq, logged_at, level, code, body FROM sub_task_log WHERE dag_id = ? AND +id > ?"
 LINES = f"{_LINES} AND sub_task IN ({{keys}}) ORDER BY id"
