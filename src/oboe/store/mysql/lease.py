@@ -24,7 +24,10 @@ _HOLD = "SELECT ip, port, epoch, expires_at, {now} FROM lease WHERE id = 1 FOR U
 _LOOK = "SELECT ip, port, epoch, expires_at, {now} FROM lease WHERE id = 1".replace("{now}", _NOW)
 _TAKE = "UPDATE lease SET ip = ?, port = ?, epoch = ?, expires_at = ? WHERE id = 1"
 _RESERVE = "UPDATE lease SET ip = ?, port = ?, expires_at = {now} + ? WHERE id = 1 AND epoch = 0".replace("{now}", _NOW)
-_RENEW = "UPDATE lease SET expires_at = ? WHERE id = 1 AND ip = ? AND port = ? AND epoch = ? AND expires_at = ?"
+_RENEW = (
+    "UPDATE lease SET expires_at = LAST_INSERT_ID(GREATEST({now} + ?, expires_at + 1)) "
+    "WHERE id = 1 AND ip = ? AND port = ? AND epoch = ? AND expires_at >= ?"
+).replace("{now}", _NOW)
 _RELEASE = "UPDATE lease SET ip = '', port = 0 WHERE id = 1 AND ip = ? AND port = ? AND epoch = ?"
 
 
@@ -74,16 +77,8 @@ class Lease:
     def renew(self, agent: Address, epoch: int, ttl: float, *, beat_min: int = 0) -> int:
         """The new end; 0 when another agent or epoch has it, or when it ended before ``beat_min``: then the store was put back.
 
-        One that ran out, and that nobody took, is renewed. Two statements of their own: the second says what the first has seen."""
-
-        def work(session: Session) -> int:
-            ((ip, port, found, end, now),) = session.rows(_LOOK)
-            if (ip, port, found) != (agent.ip, agent.port, epoch) or end < beat_min:
-                return 0
-            renewed = max(int(now) + int(ttl * 1e6), int(end) + 1)
-            return renewed if session.run(_RENEW, (renewed, agent.ip, agent.port, epoch, end)) == 1 else 0
-
-        return self._database.read(work)
+        One that ran out, and that nobody took, is renewed. This is all that an idle cluster's store is asked, so it is one statement."""
+        return self._database.change(_RENEW, (int(ttl * 1e6), agent.ip, agent.port, epoch, beat_min))
 
     def look(self) -> Sight:
         ((ip, port, epoch, end, now),) = self._database.read(lambda session: session.rows(_LOOK))
