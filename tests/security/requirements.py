@@ -225,6 +225,9 @@ REQUIREMENTS = (
         "hostile requests against every route: right code, bounded time, nothing changed",
         (
             "api/test_hostile.py::test_two_hundred_and_more_are_asked_and_every_route_is",
+            "security/test_own_api.py::test_a_body_that_is_none_is_refused",
+            "security/test_own_api.py::test_a_name_or_an_id_that_is_none_is_refused",
+            "security/test_own_api.py::test_values_that_nobody_means_are_refused",
             "api/test_hostile.py::test_strangers_leave_nothing_in_the_store_of_an_agent",
             "ocp/test_hostile.py::test_every_request_has_its_answer_and_changes_nothing",
         ),

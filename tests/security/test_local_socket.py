@@ -35,11 +35,11 @@ SETTINGS = Settings.of({}, source="test")
 PROTECTED = "/api/v1/task/dag/unfinish"
 
 
-def ask(path: Path, method: str, target: str, body: Any = None, headers: dict[str, str] | None = None) -> Received:
+def ask(path: Path, method: str, target: str, body: Any = None, headers: dict[str, str] | None = None, *, raw: bytes = b"") -> Received:
     connection = http.client.HTTPConnection("localhost")
     connection.sock = local_socket.connect(path, timeout=10)
     with closing(connection):
-        connection.request(method, target, body=None if body is None else json.dumps(body), headers=headers or {})
+        connection.request(method, target, body=raw or (None if body is None else json.dumps(body)), headers=headers or {})
         answer = connection.getresponse()
         return Received(answer.status, dict(answer.getheaders()), answer.read())
 

@@ -21,7 +21,7 @@ from oboe.domain.holds import Hold, Timer, holds, timers
 from oboe.domain.model import Dag
 from oboe.domain.values import SECOND, Address
 
-__all__ = ["ROUTES"]
+__all__ = ["CODES", "ROUTES"]
 
 _WHO = "root"
 """Whoever knows the root password and does not say who it is."""
@@ -299,7 +299,8 @@ def _why(text: str) -> str:
 
 
 _ARGUMENT, _STATE = "config.invalid", "operator.unknown"
-_CODES = {
+CODES = {
+    "cluster.none": "task.not_found",  # an agent without a cluster has no such dag
     "pause.finished": _STATE,
     "pause.cancelled": _STATE,
     "pause.past": _ARGUMENT,
@@ -316,11 +317,11 @@ _CODES = {
 }
 
 ROUTES = (
-    Route(method="GET", path="/dags/:id", handler=_get),
-    Route(method="GET", path="/dags/:id/waiting", handler=waiting),
-    Route(method="POST", path="/dags/:id/pause", handler=_pause, body=PauseBody, lookup=_CODES, query=("dry_run",)),
-    Route(method="POST", path="/dags/:id/resume", handler=_resume, body=WhoBody, lookup=_CODES, query=("dry_run",)),
-    Route(method="POST", path="/dags/:id/approve", handler=_approve, body=ApproveBody, lookup=_CODES, query=("dry_run",)),
-    Route(method="POST", path="/dags/:id/extend", handler=_extend, body=ExtendBody, lookup=_CODES, query=("dry_run",)),
-    Route(method="POST", path="/dags/:id/retries", handler=_retries, body=RetriesBody, lookup=_CODES, query=("dry_run",)),
+    Route(method="GET", path="/dags/:id", handler=_get, lookup=CODES),
+    Route(method="GET", path="/dags/:id/waiting", handler=waiting, lookup=CODES),
+    Route(method="POST", path="/dags/:id/pause", handler=_pause, body=PauseBody, lookup=CODES, query=("dry_run",)),
+    Route(method="POST", path="/dags/:id/resume", handler=_resume, body=WhoBody, lookup=CODES, query=("dry_run",)),
+    Route(method="POST", path="/dags/:id/approve", handler=_approve, body=ApproveBody, lookup=CODES, query=("dry_run",)),
+    Route(method="POST", path="/dags/:id/extend", handler=_extend, body=ExtendBody, lookup=CODES, query=("dry_run",)),
+    Route(method="POST", path="/dags/:id/retries", handler=_retries, body=RetriesBody, lookup=CODES, query=("dry_run",)),
 )

@@ -19,7 +19,7 @@ import msgspec
 
 from oboe.api.obshell.ids import decode, encode
 from oboe.api.obshell.route import NO_CONTENT, Call, Route
-from oboe.api.own.dags import dag_object, wait_object
+from oboe.api.own.dags import CODES, dag_object, wait_object
 from oboe.api.shared.envelope import wire_time
 from oboe.api.shared.exchange import Stream
 from oboe.control.port import Control
@@ -147,4 +147,4 @@ def _line_object(dag: Dag, record: LogRecord) -> dict[str, Any]:
     }
 
 
-ROUTES = (Route(method="GET", path="/dags/:id/events", handler=_events, streams=True),)
+ROUTES = (Route(method="GET", path="/dags/:id/events", handler=_events, streams=True, lookup=CODES),)
