@@ -308,3 +308,32 @@ def test_a_refusal_changes_nothing() -> None:
     with pytest.raises(Refused, match="only a FAILED dag"):
         hand(Retry())
     assert hand.dag is value
+
+
+@pytest.mark.parametrize("gone", ["its agent is silent", "it had to leave something behind", "no"])
+def test_an_undo_that_nobody_can_carry_out_now_may_be_skipped_whatever_its_node_allows(gone: str) -> None:
+    hand = Hand(chain(node(flags=Flags(rollable=True)), node(0, flags=Flags(rollable=True)))).wake().end(0).end(1, ok=False)
+    hand(Rollback()).wake()
+    leftover = "a directory" if gone.startswith("it had") else ""
+    if gone == "its agent is silent":
+        hand.wake(10_000).wake(20_000)
+    else:
+        hand(Ended(1, hand[1].epoch, hand[1].attempt, hand.now, False, Operator.ROLLBACK, leftover=leftover))
+    assert (hand[1].state, hand.state) == (State.FAILED, State.FAILED)
+    if gone == "no":
+        with pytest.raises(Refused, match="does not allow skip"):
+            hand(Skip())
+        return
+    hand(Skip()).wake()
+    assert (hand[1].undone, hand.dag.skipped_undo, hand[1].leftover) == (True, True, leftover)
+    assert 0 in hand.dispatched
+
+
+def test_what_an_undo_left_behind_is_forgotten_when_it_is_asked_again() -> None:
+    hand = Hand(chain(node(flags=Flags(rollable=True)))).wake().end(0, ok=False)
+    hand(Rollback()).wake()
+    hand(Ended(0, 1, 2, hand.now, False, Operator.ROLLBACK, leftover="a directory"))
+    assert hand[0].leftover == "a directory"
+    assert hand(Rollback()).wake()[0].leftover == ""
+    with pytest.raises(Refused, match="does not allow skip"):
+        hand(Ended(0, 1, 3, hand.now, False, Operator.ROLLBACK))(Skip())

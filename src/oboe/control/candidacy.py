@@ -17,6 +17,7 @@ from oboe import __version__
 from oboe.control.views import StatusView
 from oboe.domain.errors import OboeError, Refused, TryAgain
 from oboe.domain.values import Address
+from oboe.membership.given_up import GivenUp
 from oboe.membership.link import ClusterLink
 from oboe.membership.marks import Marks, contradicts
 from oboe.membership.owed import Owed
@@ -36,10 +37,11 @@ _log = logging.getLogger(__name__)
 class Candidacy:
     """Implements `oboe.engine.ports.LeaseRow`. Each look that succeeds shows that the tables answer: what is owed to them is paid."""
 
-    def __init__(self, row: Lease, link: ClusterLink, owed: Owed, marks: Marks, peers: Callable[[], Peers]) -> None:
+    def __init__(self, row: Lease, link: ClusterLink, owed: Owed, given_up: GivenUp, marks: Marks, peers: Callable[[], Peers]) -> None:
         self._row = row
         self._link = link
         self._owed = owed
+        self._given_up = given_up
         self._marks = marks
         self._peers = peers
         self._seat = ""
@@ -84,6 +86,8 @@ class Candidacy:
         if beat:
             self._marks.move(StoreMark(epoch, self._seat, beat))
         self._owed.settle()
+        if beat:
+            self._given_up.look()
         return bool(beat)
 
     def home(self) -> MysqlHome:

@@ -13,6 +13,8 @@ from oboe.domain.model import Dag
 from oboe.domain.records import Draft
 from oboe.domain.values import Address, HomeKind, Identity
 from oboe.engine.server import Engine
+from oboe.membership.enlisting import Enlisting
+from oboe.membership.given_up import GivenUp
 from oboe.membership.link import ClusterLink
 from oboe.membership.local import LocalAgent
 from oboe.membership.marks import Marks, contradicts
@@ -34,13 +36,22 @@ class Clustering:
     """Follows the agent's identity: joins in while it is a CLUSTER AGENT with a way to the cluster's home, leaves when it is not."""
 
     def __init__(
-        self, local: LocalAgent, link: ClusterLink, engine: Engine, peers: Peers, owed: Owed, *, left: Callable[[], None] = lambda: None
+        self,
+        local: LocalAgent,
+        link: ClusterLink,
+        engine: Engine,
+        peers: Peers,
+        *,
+        owed: Owed,
+        enlisting: Enlisting,
+        left: Callable[[], None] = lambda: None,
     ) -> None:
         self._local = local
         self._link = link
         self._engine = engine
         self._peers = peers
         self._owed = owed
+        self._given_up = GivenUp(local, link, enlisting, lambda: peers)
         self._marks = Marks(local)
         self._left = left
         """Called when this agent is in no cluster any more."""
@@ -58,7 +69,7 @@ class Clustering:
             return
         if wanted:
             _log.info("taking part in the cluster")
-            candidacy = Candidacy(self._link.lease(), self._link, self._owed, self._marks, lambda: self._peers)
+            candidacy = Candidacy(self._link.lease(), self._link, self._owed, self._given_up, self._marks, lambda: self._peers)
             self._engine.watch_lease(candidacy, candidacy.home)
         else:
             _log.info("not taking part in a cluster any more")

@@ -223,7 +223,9 @@ class Uses:
         local, link, driver, engine = membership.local, membership.link, membership.driver, work.engine
         here, peers = local.address, lambda: wires.peers
         engine.listen(Chronicle(_Names()).tell)
-        self.cluster = Clustering(local, link, engine, wires.peers, membership.owed, left=stores.copies.clear)
+        self.cluster = Clustering(
+            local, link, engine, wires.peers, owed=membership.owed, enlisting=membership.enlisting, left=stores.copies.clear
+        )
         self.starter = Starter(
             here,
             work.registry,

@@ -49,7 +49,14 @@ class TryAgain(OboeError):
 
 
 class StepFailed(OboeError):
-    """A step gives up; its sub-task is FAILED with this reason in its log."""
+    """A step gives up; its sub-task is FAILED with this reason in its log.
+
+    ``leftover``, of an undo: what stays behind, because nobody can undo it now.
+    A person may then skip the undo, whatever its node allows."""
+
+    def __init__(self, code: str, message: str, *, hint: str = "", leftover: str = "") -> None:
+        super().__init__(code, message, hint=hint)
+        self.leftover = leftover
 
 
 class Unreachable(OboeError):

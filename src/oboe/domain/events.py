@@ -83,6 +83,8 @@ class Ended:
     operator: Operator
     result: Any = None
     additional: Any = None
+    leftover: str = ""
+    """Of an undo that failed: what stays behind, because nobody can undo it now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,16 +127,22 @@ def _skip(dag: Dag, request: Skip, now: int) -> Refused | None:
     if request.sub_task is None:
         if dag_state(dag) is not State.FAILED:
             return Refused("skip.not_failed", "only a FAILED dag can be asked to skip")
-        broken = _nodes(dag, lambda sub_task: sub_task.broken)
-        if not broken:
+        if not any(sub_task.broken for sub_task in dag.sub_tasks):
             return Refused("skip.not_failed", "no undo has failed")
-        return _flagged(dag, "skip", broken, lambda flags: flags.skippable)
+        held = _nodes(dag, lambda sub_task: sub_task.broken and not _abandoned(sub_task))
+        return _flagged(dag, "skip", held, lambda flags: flags.skippable)
     sub_task = _sub_task(dag, request.sub_task)
     if isinstance(sub_task, Refused):
         return sub_task
     if not sub_task.broken:
         return Refused("skip.not_failed", f"sub-task {request.sub_task} is not FAILED")
-    return _flagged(dag, "skip", (dag.plan.node_of[request.sub_task],), lambda flags: flags.skippable)
+    nodes = () if _abandoned(sub_task) else (dag.plan.node_of[request.sub_task],)
+    return _flagged(dag, "skip", nodes, lambda flags: flags.skippable)
+
+
+def _abandoned(sub_task: SubTask) -> bool:
+    """An undo that nobody can carry out now, because whoever would is gone: only a person can know whether it comes back."""
+    return bool(sub_task.leftover) or sub_task.unconfirmed
 
 
 def _pause(dag: Dag, request: Pause, now: int) -> Refused | None:

@@ -174,7 +174,8 @@ def _ended(work: Work, report: Ended) -> None:
     elif not report.ok and not stopped and _may_try_again(work, report.sub_task):
         _rest(work, report.sub_task, facts)
     else:
-        work.put(report.sub_task, state=State.FAILED, mark=Mark.NO, **facts)
+        leftover = report.leftover if report.operator is Operator.ROLLBACK else ""
+        work.put(report.sub_task, state=State.FAILED, mark=Mark.NO, leftover=leftover, **facts)
 
 
 def _facts(work: Work, event: Facts) -> None:
@@ -387,6 +388,7 @@ def _ready(work: Work, index: int, operator: Operator, mark: Mark) -> None:
         stopping_at=0,
         retry_at=0,
         deadline=0,
+        leftover="",
         readied_at=work.now,
         **facts,
     )

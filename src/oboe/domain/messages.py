@@ -116,6 +116,8 @@ class Report:
     ok: bool = True
     result: Any = None
     additional: Any = None
+    leftover: str = ""
+    """Of an undo that failed: what stays behind, because nobody can undo it now."""
     lines: tuple[LogLine, ...] = ()
 
 

@@ -141,6 +141,8 @@ class SubTask:
     """The store went back and its agent has not named its facts."""
     result: Any = None
     """What the step returned, JSON-able; steps downstream read it."""
+    leftover: str = ""
+    """What the last undo had to leave behind; such an undo may be skipped. Kept when it is, for people."""
     additional: Any = None
     """What the step showed with ``run.note``/``run.progress``, JSON-able mapping or None."""
 

@@ -83,6 +83,7 @@ class Attempt:
         self._signals: Mapping[str, Any] = order.signals
         self._extended = order.deadline
         self._calls = 0
+        self._leftover = ""
         self._running: Running | None = None
         # A resumed attempt does not know how far its earlier life had counted; microseconds are always further.
         seq = tools.clock() // 1000 if resumed else 0
@@ -372,6 +373,7 @@ class Attempt:
         except Interrupted:
             self._was_stopped(step)
         except OboeError as error:
+            self._leftover = getattr(error, "leftover", "")
             self.transcript.write(Level.ERROR, str(error), error.code)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a step may raise anything; this is where its thread's work ends
             _log.error("step %s of dag %s failed: %s", self.order.step, self.dag_key, self._traceback())
@@ -429,5 +431,6 @@ class Attempt:
             ok=ok,
             result=result,
             additional=additional,
+            leftover=self._leftover,
             lines=lines,
         )

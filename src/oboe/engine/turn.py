@@ -210,7 +210,15 @@ def _event_of(report: Report) -> events.Report:
     fence = report.fence
     if report.phase is Phase.ENDED:
         return events.Ended(
-            fence.sub_task, fence.epoch, fence.attempt, report.at, report.ok, report.operator, report.result, report.additional
+            fence.sub_task,
+            fence.epoch,
+            fence.attempt,
+            report.at,
+            report.ok,
+            report.operator,
+            report.result,
+            report.additional,
+            report.leftover,
         )
     if report.phase is Phase.STARTED:
         return events.Started(fence.sub_task, fence.epoch, fence.attempt, report.at)

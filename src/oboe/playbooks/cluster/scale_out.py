@@ -12,12 +12,13 @@ from typing import Any
 import msgspec
 
 from oboe.database.port import Instance
-from oboe.domain.errors import OboeError, StepFailed
+from oboe.domain.errors import OboeError, StepFailed, Unreachable
 from oboe.domain.model import Maintenance
 from oboe.domain.values import Address, HomeKind, Identity, MaintenanceKind
 from oboe.kit import Run, Secret, Sketch, Step, playbook
 from oboe.kit.run import Child
 from oboe.membership.enlisting import Enlisting
+from oboe.membership.given_up import give_up, take_back
 from oboe.membership.link import ClusterLink, ServerRow
 from oboe.membership.local import LocalAgent
 from oboe.membership.member import member_from_row
@@ -31,6 +32,10 @@ from oboe.remote.authority import Authority
 from oboe.remote.messages import Nothing
 
 __all__ = ["ScaleOutParams", "cluster_scale_out"]
+
+
+GONE_SECONDS = 30.0
+"""How long an undo looks for the joining agent before it takes it for gone."""
 
 
 class ScaleOutParams(msgspec.Struct):
@@ -68,6 +73,7 @@ class IntegrateServerConfig(_ScaleOutStep):
 
     def rollback(self, run: Run) -> None:
         """The joining agent forgets the cluster and its certificate."""
+        _expect_joiner(run)
         run.use(Enlisting).dismiss(Address.parse(run.params(ScaleOutParams).agent))
 
 
@@ -95,6 +101,7 @@ class CreateTwin(_ScaleOutStep):
 
     def rollback(self, run: Run) -> None:
         """The twin is undone: its database ended, its directories removed, its agent SINGLE."""
+        _expect_joiner(run)
         agent, kept = _joiner(run), run.own_result
         if kept is None:
             release_strays(run, agent)
@@ -319,6 +326,28 @@ def _joiner(run: Run) -> Address:
     agent = Address.parse(params.agent)
     run.use(LocalAgent).take_in(agent, int(params.target["rpc_port"]))
     return agent
+
+
+def _expect_joiner(run: Run) -> None:
+    """Before an undo that needs it. One that is gone is remembered, and the undo fails: a person may wait, or skip it."""
+    agent, link, why = _joiner(run), run.use(ClusterLink), [""]
+
+    def answers() -> bool:
+        try:
+            run.use(Enlisting).info(agent)
+        except Unreachable as error:
+            why[0] = error.message
+            return False
+        return True
+
+    try:
+        run.wait_until(answers, why=lambda: f"word from {agent}: {why[0]}", timeout=GONE_SECONDS)
+    except StepFailed:
+        give_up(link, agent, rpc_port=int(run.params(ScaleOutParams).target["rpc_port"]), dag_key=run.dag_key)
+        leftover = f"{agent} keeps what it was led to do; when it is back, it is told to undo it"
+        hint = "ROLLBACK when it is back; SKIP when it is gone for good"
+        raise StepFailed("agent.gone", f"{agent} does not answer: {why[0]}", hint=hint, leftover=leftover) from None
+    take_back(link, agent)
 
 
 def _twin(run: Run) -> Child:
