@@ -71,7 +71,7 @@ MUTANTS = (
         "if report.ok and not stopped:",
     ),
     Mutant("machine", "a failure counts as success", "if report.ok and not (", "if report.ok or not ("),
-    Mutant("machine", "a failed one keeps its mark", "state=State.FAILED, mark=Mark.NO, **facts", "state=State.FAILED, **facts"),
+    Mutant("machine", "a failed one keeps its mark", "state=State.FAILED, mark=Mark.NO, leftover", "state=State.FAILED, leftover"),
     Mutant("machine", "the result is dropped", "result=result, **facts", "**facts"),
     Mutant(
         "machine",
