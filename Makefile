@@ -61,6 +61,9 @@ crash: bytecode ## Kill agents at every write and every message; EVERY=1
 kills: bytecode ## Kill agents with SIGKILL at every node of an init and of a scale-out
 	KILLS=all $(BIN)/python -m pytest tests/spine/test_killed_everywhere.py
 
+ssh: $(STAMP) ## Install and reinstall agents over SSH, failing at every turn
+	OBOE_SSH_LONG=1 $(BIN)/python -m pytest tests/ssh
+
 bench: bytecode ## Measure, beside what one commit costs on this disk; writes .bench/latest.json
 	$(BIN)/python -m benchmarks
 

@@ -85,7 +85,14 @@ LINES = (
     Line(
         1,
         "The example of the reference page, key by key",
-        (held("keys, order, edges, words, times", f"{WIRE}::test_the_example_of_the_reference_page_is_reproduced_key_by_key"),),
+        (
+            held("keys, order, edges, words, times", f"{WIRE}::test_the_example_of_the_reference_page_is_reproduced_key_by_key"),
+            held(
+                "its task, for real: names, order, timeouts; what routes answer that make one",
+                "ssh/test_reinstall.py::test_the_plan_is_the_reference_pages",
+                "ssh/test_ocp_routes.py::test_the_answer_is_flat_and_its_first_sub_task_is_ready",
+            ),
+        ),
     ),
     Line(
         2,
@@ -116,6 +123,11 @@ LINES = (
                 f"{WIRE}::test_every_error_has_its_status_and_code",
                 f"{WIRE}::test_an_error_says_what_is_and_what_may_be_asked",
                 f"{USERS}::test_who_is_not_known_gets_401_and_is_asked_for_basic",
+            ),
+            held(
+                "the same of the routes about hosts: HOST_MANAGER on that host, hosts that are none",
+                "ssh/test_ocp_routes.py::test_who_has_no_permission_on_that_host_may_not",
+                "ssh/test_ocp_routes.py::test_hosts_that_are_none_are_refused",
             ),
             held("a table of hostile requests: code, envelope, nothing changed", "ocp/test_hostile.py"),
             held("English and Chinese", f"{WIRE}::test_messages_are_english_or_chinese"),

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from click.testing import CliRunner
 
 from demo.world import free_ports
 from oboe.cli.main import oboe
+from oboe.control.hosts import ACTIONS
 from oboe.domain.errors import Refused
 from oboe.hosts.checks import Wanted, problems
 from oboe.membership.inventory import Host, check_host
@@ -199,9 +203,32 @@ def test_each_problem_has_a_code_and_says_what_to_do(seen: dict[str, Any], codes
     assert all(each.message and each.hint for each in found)
 
 
+def test_the_page_about_hosts_names_commands_and_codes_that_there_are() -> None:
+    root = Path(__file__).parents[2]
+    page = (root / "docs" / "hosts.md").read_text()
+    group = oboe.get_command(None, "host")  # type: ignore[arg-type]
+    commands = set(re.findall(r"oboe host ([a-z-]+)", page)) | set(
+        re.findall(r"`((?:un|re)?install-agent|(?:re)?start-agent|stop-agent)`", page)
+    )
+    assert commands <= set(group.commands)  # type: ignore[union-attr]
+    assert {f"{action}-agent" for action in ACTIONS} <= commands
+    sources = "".join(each.read_text() for each in (root / "src" / "oboe").rglob("*.py"))
+    codes = set(re.findall(r"`((?:ssh|host|package)\.[a-z_]+)`", page))
+    assert len(codes) > 20
+    assert [code for code in sorted(codes) if f'"{code}"' not in sources and not code.startswith("host.wrong_")] == []
+    assert all(name in page for name in ("host_free_bytes_min", "host_clock_skew_seconds_max"))
+
+
+def test_an_agent_that_starts_loads_no_ssh() -> None:
+    program = "import sys, oboe.daemon; from oboe.daemon.parts import _registry; _registry(()); print([m for m in %r if m in sys.modules])"
+    told = subprocess.run(
+        [sys.executable, "-c", program % (["asyncssh", "tarfile", "packaging"],)], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert told.stdout.strip() == "[]"
+
+
 def test_the_far_side_uses_nothing_but_the_standard_library() -> None:
     import ast
-    import sys
 
     text = (Path(__file__).parents[2] / "src/oboe/hosts/far_side.py").read_text()
     assert len(text) < 100_000 - len(os.environ), "it has to fit into one argument of a command"

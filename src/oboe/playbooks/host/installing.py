@@ -8,7 +8,6 @@ replaced once more.
 from __future__ import annotations
 
 import shutil
-import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -181,6 +180,8 @@ def _copy(run: Run) -> str:
 
 
 def _send(visit: Visit, package: Package, name: str) -> None:
+    import tarfile  # on first use: every agent loads this module when it starts
+
     archive = visit.run.work_dir / "package.tar"
     with tarfile.open(archive, "w") as target:
         for each in package.files:
