@@ -41,7 +41,7 @@ LIMITS = Limits(
     workers_max=16, flush_seconds=0.005, backoff_seconds_min=0.005, backoff_seconds_max=0.02, lease_seconds=60.0, lease_look_seconds=0.05
 )
 SWEEPING = replace(LIMITS, remind_seconds=0.0, inbox_keep_seconds=0.0, sweep_seconds=0.02)
-_PATIENCE_SECONDS = 20.0
+_PATIENCE_SECONDS = 90.0
 """A run that is not over by then is stuck."""
 
 
