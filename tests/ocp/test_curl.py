@@ -59,7 +59,7 @@ def run(site: Site, directory: Path, part: str) -> list[str]:
     }
     for name, each in going.items():
         each.until("RUNNING/EXECUTE" if name == "GOING" else "FAILED/EXECUTE", "SUCCESSFUL/EXECUTE", WORDS[name])
-    ids = {"LAST": going["FAILED"].sub_id(1), "SECOND": going["BROKEN"].sub_id(1), "NOW": going["GOING"].sub_id(1)}
+    ids = {"LAST": going["FAILED"].sub_id(1), "NOW": going["GOING"].sub_id(1)}
     environment = {name: str(each.id) for name, each in going.items()} | {name: str(number) for name, number in ids.items()}
     script = "".join(
         as_script(kind, body.replace("10.0.0.7:2886", str(site.address)).replace("10.0.0.7", "127.0.0.1"))
