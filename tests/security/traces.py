@@ -29,12 +29,12 @@ class Needles:
     def found_in(self, text: bytes) -> set[str]:
         return {name for form, names in self._forms.items() if form in text for name in names}
 
-    def in_files(self, roots: Iterable[Path], *, but: Mapping[str, str]) -> set[Finding]:
-        """``but`` names files by the end of their path, and the one secret that may stand in them."""
+    def in_files(self, roots: Iterable[Path], *, but: Mapping[str, str], size_max: int = 1 << 40) -> set[Finding]:
+        """``but`` names files by the end of their path, and the one secret that may stand in them. Larger ones are not looked at."""
         found = set()
         for root in roots:
             for path in root.rglob("*"):
-                if path.is_file() and not path.is_symlink():
+                if path.is_file() and not path.is_symlink() and path.stat().st_size <= size_max:
                     allowed = {secret for end, secret in but.items() if str(path).endswith(end)}
                     found |= {(name, str(path)) for name in self.found_in(path.read_bytes()) - allowed}
         return found

@@ -12,6 +12,7 @@ import pytest
 from oboe.database.seekdb import SeekdbDriver
 from oboe.kit.secret import Secret
 from oboe.playbooks.cluster.scale_out import AddAgent
+from tests.security.traces import Needles, running_text
 from tests.spine.host import Host, Store
 from tests.spine.plant import PLANTED, planted
 from tests.spine.world import PASSWORD, World, lines
@@ -62,6 +63,17 @@ def test_a_rollback_leaves_neither_process_nor_directory(real: World) -> None:
     real.untouched(joiner)
     assert _below(joiner.home) == []
     assert (real.members(), real.servers()) == before
+
+
+def test_neither_agents_nor_databases_leave_passwords_anywhere(real: World) -> None:
+    """In logs, configuration, command lines and environments; the databases' own files of redo and data are theirs."""
+    local = real.hosts[0].agent.local
+    kept = {name: secret.reveal() for name in ("root_password", "store_password", "cluster_key") if (secret := local.secret(name))}
+    assert kept["root_password"] == PASSWORD
+    needles = Needles(kept)
+    assert needles.in_files([real.root], but={}, size_max=32 << 20) == set()
+    assert {where for where, text in running_text().items() if needles.found_in(text)} == set()
+    assert _below(real.hosts[0].home)
 
 
 def _roles(host: Host) -> str:
