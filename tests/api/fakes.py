@@ -184,7 +184,7 @@ class FakeControl:
     def newest_agents_maintenance(self, *, details: bool) -> Gathered:
         return Gathered(self._views(HomeKind.AGENT, details, everybody=True), self.missing)
 
-    def unfinished(self, *, details: bool) -> Gathered | None:
+    def unfinished(self, *, details: bool) -> Gathered:
         self._ask("unfinished", details)
         return Gathered([*self._views(HomeKind.AGENT, details), *self._views(HomeKind.CLUSTER, details)], self.missing)
 

@@ -16,12 +16,12 @@ from oboe.control.views import ClusterView, Member, Ref, ServerView
 from oboe.domain.errors import OboeError
 from oboe.domain.machine import advance
 from oboe.domain.model import Dag, Flags
-from oboe.domain.values import Identity
+from oboe.domain.values import Address, Identity
 from tools.conformance_docs import PATH, render
 
 from .client import Received, get, send
 from .differences import ROWS, row
-from .exchanges import FILES, Exchange, exchanges, read, verdict
+from .exchanges import EMPTY, FILES, Exchange, Verdict, exchanges, read, verdict
 from .fakes import HERE, FakeControl, served
 from .importer import view_of
 
@@ -141,19 +141,18 @@ def test_a_refusal_is_one_that_oboe_makes() -> None:
 # What is no task
 
 
-def _cluster(control: FakeControl) -> None:
-    member = Member(address=HERE, rpc_port=3886, identity=Identity.CLUSTER_AGENT, zone="zone1", version="0.1.0")
-    server = ServerView(
-        zone="zone1",
-        svr_ip=HERE.ip,
-        svr_port=2882,
-        sql_port=2881,
-        agent_port=HERE.port,
-        with_rootserver=True,
-        status="ACTIVE",
-        build_version="1.4.0.0",
-    )
-    control.shown = ClusterView(id=7, name="one", version="1.4.0.0", members=(member,), servers=(server,))
+MEMBER = Member(address=HERE, rpc_port=3886, identity=Identity.CLUSTER_AGENT, zone="zone1", version="0.1.0")
+SERVER = ServerView(
+    zone="zone1",
+    svr_ip=HERE.ip,
+    svr_port=2882,
+    sql_port=2881,
+    agent_port=HERE.port,
+    with_rootserver=True,
+    status="ACTIVE",
+    build_version="1.4.0.0",
+)
+CLUSTER = ClusterView(id=7, name="one", version="1.4.0.0", members=(MEMBER,), servers=(SERVER,))
 
 
 def _shape(value: Any) -> Any:
@@ -169,8 +168,7 @@ def _shape(value: Any) -> Any:
 
 def test_what_is_no_task_has_the_members_that_were_recorded() -> None:
     """At agents whose server runs; others leave members out, which the original's documentation lets them."""
-    control = FakeControl()
-    _cluster(control)
+    control = FakeControl(shown=CLUSTER)
     compared = 0
     with served(control) as serving:
         shown = {path: _shape(get(serving.port, f"/api/v1{path}").data) for path in SHAPES}
@@ -203,25 +201,29 @@ def _missing(recorded: Any, shown: Any, at: str = "") -> list[str]:
     return [f"{at}: {recorded}, shown {shown}"]
 
 
-def test_an_empty_answer_is_as_empty_as_recorded(control: FakeControl, port: int) -> None:
-    """Setters and operators answer the first five members; lists of nothing are empty lists."""
-    assert list(send(port, "POST", "/api/v1/agent/password", {"password": "new"}).envelope) == _envelope_of("51", "/agent/password")
-    control.keys.agent = None
-    assert get(port, "/api/v1/task/dag/unfinish").data == _data_of("10", "/task/dag/unfinish") == {"contents": []}
-    assert send(port, "POST", "/api/v1/agent/remove", {"ip": "127.0.0.1", "port": 1}).status == 204
+EMPTIES = [each for name in FILES for each in exchanges(name) if verdict(each) == Verdict(EMPTY)]
 
 
-def _envelope_of(file: str, path: str) -> list[str]:
-    return list(_first(file, path).envelope)
+@pytest.mark.parametrize("exchange", EMPTIES, ids=lambda each: f"{each.file[:2]} {each.note}")
+def test_an_empty_answer_is_as_empty_as_recorded(control: FakeControl, port: int, exchange: Exchange) -> None:
+    """Setters, what has nothing to do, lists of nothing: null in a cluster where every agent was asked, else empty; lists of addresses."""
+    data = exchange.envelope.get("data")
+    if exchange.route == "/api/v1/task/dag/unfinish" and data == {"contents": []}:
+        control.keys.who = Identity.SINGLE
+    if exchange.route == "/api/v1/ob/agents":
+        found = [Address(each["ip"], each["port"]) for each in data["contents"]]
+        control.shown = replace(CLUSTER, members=tuple(replace(MEMBER, address=address) for address in found), servers=())
+    received = send(port, exchange.method, exchange.uri, exchange.body)
+    assert received.status == exchange.status
+    if exchange.envelope:
+        assert list(received.envelope) == list(exchange.envelope)
+        assert received.envelope.get("data") == data
+    else:
+        assert received.body == b""
 
 
-def _data_of(file: str, path: str) -> Any:
-    return _first(file, path).envelope["data"]
-
-
-def _first(file: str, path: str) -> Exchange:
-    name = next(each for each in FILES if each.startswith(file))
-    return next(each for each in exchanges(name) if each.uri.partition("?")[0] == "/api/v1" + path and each.status == 200)
+def test_many_empty_answers_are_compared() -> None:
+    assert len(EMPTIES) > 60
 
 
 # The tables

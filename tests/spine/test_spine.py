@@ -74,6 +74,6 @@ def test_two_agents_become_a_cluster_and_a_third_is_added(world: World) -> None:
     for host in hosts:
         assert host.identity == "CLUSTER AGENT"
         assert {member.address.port for member in host.agent.local.members()} == everyone
-        assert world.get(host, "/task/dag/unfinish") == {"contents": []}
+        assert world.get(host, "/task/dag/unfinish") == {"contents": None}
         assert world.get(host, "/task/dag/maintain/ob")["id"] == out.id
         assert host.public("/oboe/v1/ready") == {"ready": True, "waits_for": []}

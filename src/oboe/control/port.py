@@ -162,8 +162,8 @@ class Control(Protocol):
     def newest_agents_maintenance(self, *, details: bool) -> Gathered:
         """Own first, then every other agent's that answers within the bound; who does not is named."""
 
-    def unfinished(self, *, details: bool) -> Gathered | None:
-        """All agents' local ones, then the cluster's (CLUSTER AGENT); own local ones otherwise. None: nobody answered.
+    def unfinished(self, *, details: bool) -> Gathered:
+        """All agents' local ones, then the cluster's (CLUSTER AGENT); own local ones otherwise.
         `Refused` ``agent.identity_unknown`` for SCALING OUT, SCALING IN, UNIDENTIFIED."""
 
     def unfinished_cluster(self, *, details: bool) -> Sequence[DagView]: ...

@@ -161,7 +161,7 @@ class Reading:
         others = self._from_others(ListDags("newest", details))
         return Gathered([*own, *others], others.missing)
 
-    def unfinished(self, *, details: bool) -> Gathered | None:
+    def unfinished(self, *, details: bool) -> Gathered:
         identity = self._local.identity()
         if identity in (Identity.SCALING_OUT, Identity.SCALING_IN, Identity.UNIDENTIFIED):
             raise Refused("agent.identity_unknown", f"an agent that is {identity.name.replace('_', ' ')} has no list of unfinished tasks")

@@ -158,7 +158,7 @@ class Oboe:
     def newest_agents_maintenance(self, *, details: bool) -> Gathered:
         return self._reading.newest_agents_maintenance(details=details)
 
-    def unfinished(self, *, details: bool) -> Gathered | None:
+    def unfinished(self, *, details: bool) -> Gathered:
         return self._reading.unfinished(details=details)
 
     def unfinished_cluster(self, *, details: bool) -> Sequence[DagView]:

@@ -16,7 +16,7 @@ from oboe.control.gathering import Gathered
 from oboe.control.views import DagView, Ref
 from oboe.domain.errors import Refused
 from oboe.domain.records import Page
-from oboe.domain.values import HomeKind
+from oboe.domain.values import HomeKind, Identity
 
 __all__ = ["ROUTES"]
 
@@ -121,8 +121,9 @@ def get_agents_maintenance(call: Call) -> Contents:
 def get_unfinished(call: Call) -> Contents:
     """Unfinished dags: every agent's own, then the cluster's; the header X-Oboe-Missing names agents that did not answer."""
     details = call.details()
-    views = call.control.unfinished(details=details)
-    return Contents(None) if views is None else _dags(call, views, details)
+    found = _dags(call, call.control.unfinished(details=details), details)
+    none_of_a_cluster = not found.contents and call.control.keys.identity() is Identity.CLUSTER_AGENT
+    return Contents(None) if none_of_a_cluster else found  # the original's list is nil there, and empty elsewhere
 
 
 def get_cluster_unfinished(call: Call) -> Contents:
