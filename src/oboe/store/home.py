@@ -31,7 +31,7 @@ from oboe.store.database import KEYS_MAX, Database, Row, Session, listed, portio
 from oboe.store.encoding import changed_sub_tasks, dag_of, draft_dag, encode_facts, encode_state, encode_sub_task
 from oboe.store.locks import GLOBAL_SCOPE, HeldLock, MaintenanceHeld, conflict, lock_of
 from oboe.store.regress import begin_recall, end_recall, read_regress
-from oboe.store.searching import search_row
+from oboe.store.searching import search_facts, search_row
 
 __all__ = ["Poisoned", "SqlHome", "printable"]
 
@@ -115,7 +115,7 @@ class SqlHome:
             version_before=before.version,
             version=after.version,
             state=_state_row(after),
-            search=None if search_row(before) == (row := search_row(after)) else row,
+            search=None if search_facts(before) == search_facts(after) else search_row(after),
             sub_tasks=[(after.id, index, encode_sub_task(sub_task)) for index, sub_task in changed_sub_tasks(before, after)],
             wins=lock_of(after, self._clock()) if holds and not held else None,
             releases=held and not holds,

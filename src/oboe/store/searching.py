@@ -19,17 +19,23 @@ from oboe.domain.searching import Order, Search, tenant_of
 from oboe.domain.values import State
 from oboe.store.database import Row, Session
 
-__all__ = ["count", "search", "search_row"]
+__all__ = ["count", "search", "search_facts", "search_row"]
 
 _COLUMNS = "dag_id, name, state, created_at, ended_at"
 _NAME_LENGTH_MAX = 512
 
 
 def search_row(dag: Dag) -> Row:
-    """The row of a dag; what comes after the third value but for the last never changes."""
+    """The row of a dag."""
+    state, asked_last, ended_at = search_facts(dag)
     folded = dag.name.casefold()[:_NAME_LENGTH_MAX]
     static = (int(dag.leader is not None), dag.creator, tenant_of(dag), dag.name, folded, dag.created_at)
-    return (dag.id, int(dag_state(dag)), int(asked(dag)), *static, dag.ended_at)
+    return (dag.id, state, asked_last, *static, ended_at)
+
+
+def search_facts(dag: Dag) -> tuple[int, int, int]:
+    """All that ever changes of the row: while it does not, a step need not write it."""
+    return (int(dag_state(dag)), int(asked(dag)), dag.ended_at)
 
 
 def search(session: Session, wanted: Search) -> list[Header]:
