@@ -12,18 +12,22 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from obshell import ClientSet
 from obshell.auth import PasswordAuth
 from obshell.request import ProtocolOptions
 
 from oboe.api.serve import PortTls
 from oboe.api.shared.bounds import Bounds
+from oboe.cli.main import oboe
 from oboe.domain.values import Address
+from oboe.kit.secret import Secret
 from oboe.remote.authority import Authority, make_request
 from oboe.remote.tls import Credentials, public_context
 from tests.api.client import Received, send_raw
 from tests.api.fakes import FakeControl, served
 from tests.api.living import Living, living
+from tests.security.test_local_socket import ask
 
 HERE = "127.0.0.1"
 
@@ -195,3 +199,32 @@ def test_no_key_of_a_certificate_is_written_down_in_plain(tmp_path: Path) -> Non
         line = key.reveal().splitlines()[1].encode()
         found = [path for path in tmp_path.rglob("*") if path.is_file() and (line in (text := path.read_bytes()) or b"PRIVATE KEY" in text)]
         assert found == []
+
+
+def test_the_command_line_speaks_tls_where_it_knows_an_authority(tmp_path: Path) -> None:
+    with living(tmp_path / "home", settings={"tls": "required"}) as one:
+        one.agent.local.remember(agent_password=Secret("known to few"))
+        (tmp_path / "other.pem").write_text(credentials("other").authority_certificate)
+        words = ["task", "list", "--agent", str(one.agent.address)]
+
+        def asked(**settings: str) -> tuple[int, str]:
+            result = CliRunner().invoke(oboe, words, env={"OBOE_PASSWORD": "known to few", **settings})
+            return result.exit_code, result.stderr
+
+        assert asked(OBOE_CLIENT_CA_FILE=str(one.agent.port.authority_file)) == (0, "")
+        code, told = asked()
+        assert (code, "over TLS only" in told) == (1, True)
+        code, told = asked(OBOE_CLIENT_CA_FILE=str(tmp_path / "other.pem"))
+        assert (code, "certificate verify failed" in told) == (4, True)
+        code, told = asked(OBOE_CLIENT_CA_FILE=str(tmp_path / "none.pem"))
+        assert (code, "tls.authority" in told) == (1, True)
+
+
+def test_a_browsers_cookie_goes_over_tls_only_where_it_came_over_tls(tmp_path: Path) -> None:
+    with living(tmp_path, settings={"tls": "allowed"}) as one:
+        body = {"name": "ada", "password": "long enough", "grants": []}
+        assert ask(one.agent.port.socket, "POST", "/oboe/v1/users", body).status == 200
+        login = json.dumps({"username": "ada", "password": "long enough"}).encode()
+        for tls, secure in ((trusting(one.agent.port.authority_file.read_text()), True), (None, False)):
+            answer = send_raw(one.port, "POST", "/api/v2/iam/login", {}, login, tls=tls)
+            assert (answer.status, "; Secure" in answer.headers["set-cookie"]) == (200, secure)
