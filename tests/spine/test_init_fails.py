@@ -62,7 +62,7 @@ def test_an_init_that_fails_at_any_node_is_undone(pair: World, case: Case) -> No
     for host in pair.hosts:
         assert pair.get(host, "/task/dag/unfinish") == {"contents": []}
         assert host.public("/api/v1/status")["underMaintenance"] is False
-        assert host.public("/oboe/v1/ready") == {"ready": True, "waits_for": []}
+        assert host.public("/oboe/v1/ready") == {"ready": True, "waits_for": [], "running": 0}
     assert not pair.store.run(f"SHOW DATABASES LIKE '{pair.store.name}'")
 
 

@@ -102,7 +102,7 @@ def test_a_database_that_is_down_in_the_middle_of_a_scale_out_is_waited_for(make
         dag = world.operate(master, dag, "RETRY")
     world.good(dag)
     assert world.whole()
-    eventually(lambda: master.public("/oboe/v1/ready") == {"ready": True, "waits_for": []})
+    eventually(lambda: master.public("/oboe/v1/ready") == {"ready": True, "waits_for": [], "running": 0})
 
 
 def test_an_agent_comes_up_without_its_database_says_so_and_recovers(make_world: Callable[..., World]) -> None:

@@ -76,4 +76,4 @@ def test_two_agents_become_a_cluster_and_a_third_is_added(world: World) -> None:
         assert {member.address.port for member in host.agent.local.members()} == everyone
         assert world.get(host, "/task/dag/unfinish") == {"contents": None}
         assert world.get(host, "/task/dag/maintain/ob")["id"] == out.id
-        assert host.public("/oboe/v1/ready") == {"ready": True, "waits_for": []}
+        assert host.public("/oboe/v1/ready") == {"ready": True, "waits_for": [], "running": 0}
