@@ -117,6 +117,16 @@ class Unlucky(Noop):
         did(run, "do unlucky")
 
 
+class Teller(Step):
+    """Says something, and something else once its gate is open; never ends."""
+
+    def run(self, run: Run) -> None:
+        run.log("said in the light")
+        run.wait_until(GATES[run.dag_key].is_set, why="the gate", timeout=60, every=0.01)
+        run.log("said in the dark")
+        run.wait_until(lambda: False, why="the end of the world", timeout=60, every=0.01)
+
+
 class Sleeper(Step):
     """A command that sleeps, and says so."""
 
@@ -162,4 +172,4 @@ class Finder(Step):
         did(run, f"undo {run.first('found', lambda: -1)}")
 
 
-ALL = (Finder, Noop, Count, Chatty, Brittle, Crashing, Gate, Late, Lately, Once, Sleeper, Deaf, Signal, Unlucky)
+ALL = (Finder, Noop, Count, Chatty, Brittle, Crashing, Gate, Late, Lately, Once, Sleeper, Deaf, Signal, Teller, Unlucky)

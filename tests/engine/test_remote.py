@@ -18,7 +18,7 @@ from oboe.domain.values import SECOND, HomeKind, Operator, State, Stopping
 from oboe.kit.playbook import Sketch
 from oboe.store.memory import MemoryHome
 from tests.engine.site import QUICK, WAIT, A, B, C, Loose, Site, chain, draft, eventually, states
-from tests.engine.steps import DONE, FAILING, GATES, Brittle, Count, Deaf, Gate, Late, Lately, Noop, Once, Signal, Unlucky
+from tests.engine.steps import DONE, FAILING, GATES, Brittle, Count, Deaf, Gate, Late, Lately, Noop, Once, Signal, Teller, Unlucky
 
 
 class Cluster:
@@ -256,6 +256,23 @@ def test_an_order_that_waited_for_a_worker_for_too_long_is_asked_about(cluster: 
     engine.executor.give_back(taken)
     eventually(lambda: cluster.sites[B].inbox.get(Fence(dag.key, 0, 1, 1)).ended)
     assert DONE[dag.key] == []
+
+
+def test_lines_that_a_home_could_not_be_told_outlive_their_agent(cluster: Cluster, sketch: Sketch) -> None:
+    sketch.stage("teller", Teller, agents=(B,))
+    dag = cluster.submit(sketch.plan())
+    cluster.maintainer.until(dag, lambda now: now.sub_tasks[0].state is State.RUNNING)
+    eventually(lambda: "said in the light" in cluster.texts(dag))
+    cluster.courier.cut.add(A)
+    GATES[dag.key].set()
+    fence = Fence(dag.key, 0, 1, 1)
+    eventually(lambda: cluster.sites[B].inbox.lines(fence))
+    cluster.sites[B].die()
+    cluster.courier.cut.discard(A)
+    cluster.sites[B].born_again()
+    failed = cluster.over(dag)
+    eventually(lambda: "said in the dark" in cluster.texts(failed))
+    assert [cluster.texts(failed).count(text) for text in ("said in the light", "said in the dark")] == [1, 1]
 
 
 def test_more_time_reaches_what_a_step_on_another_agent_waits_for(cluster: Cluster, sketch: Sketch) -> None:

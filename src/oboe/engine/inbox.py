@@ -185,6 +185,8 @@ class Inbox:
             if entry.ended is not None:
                 self._reporter.tell(entry.order.home, entry.order.maintainer, entry.ended)
             else:
+                if lines := self._store.lines(entry.fence):
+                    self._reporter.tell(entry.order.home, entry.order.maintainer, self._shown(entry.order, lines))
                 with self._stripe(entry.fence):
                     self._take_up(entry, entry.order)
         self._recovered = True
@@ -303,6 +305,11 @@ class Inbox:
 
     def _started(self, order: Order) -> Report:
         return Report(fence=order.fence, operator=order.operator, agent=self._here, phase=Phase.STARTED, at=self._clock())
+
+    def _shown(self, order: Order, lines: Sequence[LogLine]) -> Report:
+        """What an earlier life wrote, and its home was not told."""
+        at = self._clock()
+        return Report(fence=order.fence, operator=order.operator, agent=self._here, phase=Phase.SHOWN, at=at, lines=tuple(lines))
 
     def _begin(self, held: _Held) -> None:
         """On a slot that is reserved, and with its begin written down."""

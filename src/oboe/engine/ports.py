@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
 from oboe.domain.errors import Refused
-from oboe.domain.messages import Fence, Interrupt, Order, RecallAgent, Recollection, Report, Verdict
+from oboe.domain.messages import Fence, Interrupt, LogLine, Order, RecallAgent, Recollection, Report, Verdict
 from oboe.domain.model import Dag, Home, Leader
 from oboe.domain.records import AttemptLine, Change, Draft, Edition, Header, InboxEntry, LogRecord, Orphan, Page, Regress
 from oboe.domain.searching import Search
@@ -113,6 +113,12 @@ class InboxStore(Protocol):
         """An interrupt of an attempt never seen: written down with its Ended report, so that a late order finds it."""
 
     def acknowledge(self, *fences: Fence) -> None: ...
+    def keep_lines(self, fence: Fence, lines: Sequence[LogLine]) -> None:
+        """Lines of an attempt that goes on, which its home could not be told of."""
+
+    def lines(self, fence: Fence) -> list[LogLine]:
+        """Those that were kept, in order."""
+
     def get(self, fence: Fence) -> InboxEntry | None: ...
     def highest(self, dag_key: str, sub_task: int) -> Fence | None: ...
     def open(self) -> list[InboxEntry]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 
-from oboe.domain.errors import TryAgain
+from oboe.domain.errors import TryAgain, Unreachable
 from oboe.domain.messages import Fence, LogLine, Phase, Report, Verdict
 from oboe.domain.model import Home
 from oboe.domain.values import Address
@@ -34,7 +34,7 @@ _OVER = "acknowledged ends"
 class _Outgoing:
     """What a home has not acknowledged of one attempt."""
 
-    __slots__ = ("call", "ended", "home", "lines", "maintainer", "shown", "started", "told")
+    __slots__ = ("call", "ended", "home", "kept", "lines", "maintainer", "shown", "started", "told")
 
     def __init__(self, home: Home, maintainer: Address) -> None:
         self.home = home
@@ -43,6 +43,8 @@ class _Outgoing:
         self.shown: Report | None = None
         self.ended: Report | None = None
         self.lines: list[LogLine] = []
+        self.kept = -1
+        """The last line that is on the disk, because its home did not answer."""
         self.told = False
         """Its home, in this process, has a report of it and has not answered yet."""
         self.call = False
@@ -74,7 +76,7 @@ class _Outgoing:
 class Reporter:
     """Thread-safe. ``over`` hears of every end that a home has acknowledged, ``stop`` of every attempt that it wants ended.
 
-    ``near`` tells a home of this process; None: it serves none such."""
+    ``near`` tells a home of this process; None: it serves none such. ``keep`` writes lines down that a home could not be told of."""
 
     def __init__(
         self,
@@ -85,12 +87,14 @@ class Reporter:
         near: Callable[[Home, Report], Future[Verdict] | None],
         over: Callable[[Sequence[Fence]], None],
         stop: Callable[[Fence], None],
+        keep: Callable[[Fence, Sequence[LogLine]], None],
     ) -> None:
         self._courier = courier
         self._here = here
         self._near = near
         self._over = over
         self._stop = stop
+        self._keep = keep
         self._lock = threading.Lock()
         self._outgoing: dict[Fence, _Outgoing] = {}
         self._ends: list[Fence] = []
@@ -227,9 +231,13 @@ class Reporter:
                 if outgoing is None or report is None:
                     return
                 home, maintainer = outgoing.home, outgoing.maintainer
-            verdict = self._courier.report(home, maintainer, report)
-            if verdict is Verdict.NOT_MINE:
-                raise TryAgain("report.no_home", f"nobody serves the home of dag {fence.dag_key} now")
+            try:
+                verdict = self._courier.report(home, maintainer, report)
+                if verdict is Verdict.NOT_MINE:
+                    raise TryAgain("report.no_home", f"nobody serves the home of dag {fence.dag_key} now")
+            except (TryAgain, Unreachable):
+                self._keep_lines(outgoing, report)
+                raise
             if verdict is Verdict.STOP and report.phase is not Phase.ENDED:
                 self._forget(fence, unless_ended=True)
                 self._stop(fence)
@@ -242,6 +250,13 @@ class Reporter:
                 self._over((fence,))
                 self._forget(fence, unless_ended=False)
                 return
+
+    def _keep_lines(self, outgoing: _Outgoing, report: Report) -> None:
+        """A home that does not answer may be away for long; what an attempt that goes on has written must outlive this agent."""
+        lines = [line for line in report.lines if line.seq > outgoing.kept]
+        if lines and report.phase is not Phase.ENDED:  # an end was written down with its lines
+            self._keep(report.fence, lines)
+            outgoing.kept = lines[-1].seq
 
     def _forget(self, fence: Fence, *, unless_ended: bool) -> None:
         with self._lock:

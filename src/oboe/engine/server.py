@@ -144,7 +144,15 @@ class Engine:
         self._courier: Courier = _Post(self, courier, tools.here)
         self.executor = Executor(tools)
         self._own = _Served(home, self.executor, self._courier, take=self._take, epoch=1)
-        self._reporter = Reporter(self._courier, tools.limits, here=tools.here, near=self._tell_near, over=self._over, stop=self._unwanted)
+        self._reporter = Reporter(
+            self._courier,
+            tools.limits,
+            here=tools.here,
+            near=self._tell_near,
+            over=self._over,
+            stop=self._unwanted,
+            keep=inbox.keep_lines,
+        )
         self._inbox = Inbox(inbox, self.executor, self._reporter, here=tools.here, limits=tools.limits, clock=tools.clock)
         self._housekeeping = Housekeeping(
             self._histories,

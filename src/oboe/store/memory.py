@@ -10,7 +10,7 @@ from typing import Literal
 
 from oboe.domain.errors import Refused
 from oboe.domain.fold import holds_lock, settled
-from oboe.domain.messages import Fence, Interrupt, Order, Report
+from oboe.domain.messages import Fence, Interrupt, LogLine, Order, Report
 from oboe.domain.model import Dag
 from oboe.domain.records import AttemptLine, Change, Draft, Edition, Header, InboxEntry, LogRecord, Orphan, Page, Regress, is_clusters
 from oboe.domain.searching import Search, among, counted
@@ -197,6 +197,7 @@ class MemoryInbox:
         self._entries: dict[Fence, InboxEntry] = {}
         self._settled: dict[str, int] = {}
         self._epoch = 0
+        self._lines: dict[Fence, dict[int, LogLine]] = {}
         self._orphans: dict[str, tuple[Orphan, int]] = {}
 
     def accept(self, order: Order, *, begin: bool) -> InboxEntry:
@@ -260,6 +261,14 @@ class MemoryInbox:
             over = (entry for entry in self._entries.values() if entry.acknowledged and entry.order is not None)
             return list({entry.fence.dag_key: entry for entry in over if entry.fence.dag_key not in self._settled}.values())
 
+    def keep_lines(self, fence: Fence, lines: Sequence[LogLine]) -> None:
+        with self._mutex:
+            self._lines.setdefault(fence, {}).update({line.seq: line for line in lines})
+
+    def lines(self, fence: Fence) -> list[LogLine]:
+        with self._mutex:
+            return [line for _, line in sorted(self._lines.get(fence, {}).items())]
+
     def recall(self, epoch: int) -> list[InboxEntry]:
         with self._mutex:
             self._epoch = max(epoch, self._epoch)
@@ -298,4 +307,5 @@ class MemoryInbox:
             ]
             for fence in gone:
                 del self._entries[fence]
+                self._lines.pop(fence, None)
             return len(gone)

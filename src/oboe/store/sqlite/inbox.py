@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from oboe.domain.messages import Fence, Interrupt, Order, Report
+from oboe.domain.messages import Fence, Interrupt, LogLine, Order, Report
 from oboe.domain.records import InboxEntry, Orphan, is_clusters
 from oboe.kit.typed import decoder
 from oboe.store.database import Database, Row, Session
@@ -18,6 +18,7 @@ from oboe.store.encoding import encode, read_order, read_report
 __all__ = ["SqliteInbox"]
 
 _orphan = decoder(Orphan)
+_line = decoder(LogLine)
 
 _FENCE = "dag_key = ? AND sub_task = ? AND epoch = ? AND attempt = ?"
 _HIGHEST = "SELECT epoch, attempt FROM inbox WHERE dag_key = ? AND sub_task = ? ORDER BY epoch DESC, attempt DESC LIMIT 1"
@@ -44,6 +45,11 @@ _EPOCH = "SELECT epoch FROM recall"
 _KEEP_ORPHAN = "REPLACE INTO orphan (dag_key, kept_at, body) VALUES (?, ?, ?)"
 _ORPHANS = "SELECT body FROM orphan ORDER BY kept_at, dag_key"
 _DROP_ORPHANS = "DELETE FROM orphan WHERE kept_at < ?"
+_KEEP_LINE = "INSERT OR IGNORE INTO inbox_line (dag_key, sub_task, epoch, attempt, seq, body) VALUES (?, ?, ?, ?, ?, ?)"
+_LINES = f"SELECT body FROM inbox_line WHERE {_FENCE} ORDER BY seq"
+_FORGET_LINES = (
+    "DELETE FROM inbox_line WHERE (dag_key, sub_task, epoch, attempt) NOT IN (SELECT dag_key, sub_task, epoch, attempt FROM inbox)"
+)
 _FORGET = "DELETE FROM inbox WHERE settled_at > 0 AND settled_at < ? AND is_open = 0"
 
 
@@ -125,8 +131,21 @@ class SqliteInbox:
     def drop_orphans(self, kept_before: int) -> int:
         return self._database.write(lambda session: session.run(_DROP_ORPHANS, (kept_before,)))
 
+    def keep_lines(self, fence: Fence, lines: Sequence[LogLine]) -> None:
+        rows = [(*_values(fence), line.seq, encode(line)) for line in lines]
+        self._database.write(lambda session: session.many(_KEEP_LINE, rows))
+
+    def lines(self, fence: Fence) -> list[LogLine]:
+        return [_line.decode(body) for (body,) in self._database.read(lambda session: session.rows(_LINES, _values(fence)))]
+
     def forget(self, settled_before: int) -> int:
-        return self._database.write(lambda session: session.run(_FORGET, (settled_before,)))
+        def work(session: Session) -> int:
+            gone = session.run(_FORGET, (settled_before,))
+            if gone:
+                session.run(_FORGET_LINES)
+            return gone
+
+        return self._database.write(work)
 
 
 def _accept(session: Session, order: Order, begin: bool, body: str) -> InboxEntry:
