@@ -144,14 +144,12 @@ def _build_editable(found: Distribution, directory: Path) -> None:
     """A working copy has no files to pack; its build backend makes the wheel."""
     source = json.loads(found.read_text("direct_url.json") or "{}")["url"].removeprefix("file://")
     script = "import sys, hatchling.build; print(hatchling.build.build_wheel(sys.argv[1]))"
-    ended = subprocess.run(
-        [sys.executable, "-c", script, str(directory.absolute())],
-        cwd=source,
-        capture_output=True,
-        text=True,
-        timeout=_BUILD_SECONDS,
-        check=False,
-    )
+    command = [sys.executable, "-c", script, str(directory.absolute())]
+    try:
+        ended = subprocess.run(command, cwd=source, capture_output=True, text=True, timeout=_BUILD_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        hint = "try again when the machine is less busy"
+        raise Refused("package.unpackable", f"the working copy {source} was not built within {_BUILD_SECONDS:g} s", hint=hint) from None
     if ended.returncode != 0:
         words = (ended.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise Refused("package.unpackable", f"the working copy {source} cannot be built: {words[:300]}", hint="make setup")
