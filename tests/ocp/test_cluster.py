@@ -66,9 +66,8 @@ def test_every_agent_tells_the_same_of_the_same_tasks_to_the_same_users(world: W
         stale = reader(host).get(f"/instances/{cluster[0]}")
         assert (stale.data["name"], stale.data["status"]) == ("Cluster scale out", "SUCCESSFUL")
         assert float(stale.headers["x-oboe-stale"]) > 0, "it comes from a copy, and says so"
-        listed = reader(host).get("/instances", size=100)
-        assert float(listed.headers["x-oboe-stale"]) > 0
-        assert {one["id"] for one in listed.data["contents"]} == set(seen[0])
+        assert float(reader(host).get("/instances", size=100).headers["x-oboe-stale"]) > 0
+        assert eventually(lambda host=host: set(tasks(host)) == set(seen[0])), "an agent that is slow is left out of a list"
         assert reader(host).post(f"/instances/{cluster[0]}/retry").error[0] in (400, 503), "nothing is changed in a copy"
 
 
