@@ -84,7 +84,7 @@ def processes_watched(needles: Needles) -> Iterator[set[Finding]]:
     over = threading.Event()
 
     def watch() -> None:
-        while not over.wait(0.15):
+        while not over.wait(0.4):
             for where, text in set(running_text().items()) - known:
                 known.add((where, text))
                 seen.update((name, where) for name in needles.found_in(text))
