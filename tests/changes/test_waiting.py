@@ -62,7 +62,7 @@ def test_a_pause_with_an_end_goes_on_by_itself(place: Place) -> None:
     place.open("second")
     dag = place.start("Held trial")
     place.until(dag, lambda now: _states(now)[0] == "SUCCEEDED")
-    place.cli("task", "pause", _id(dag), "--why", "a moment", "--until", "+0.3s")
+    place.cli("task", "pause", _id(dag), "--why", "a moment", "--until", "+2s")
     place.cli("task", "approve", _id(dag), "second", "--why", "fine")
     assert _states(place.dag(dag))[1] == "PENDING"
     ended = place.until(dag, _over)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from oboe.control.reading import GATHER_SECONDS
 from tests.lifecycle.cluster import asked, leaves, scope
 from tests.spine.host import Host, eventually
 from tests.spine.world import PASSWORD, World
@@ -37,7 +38,7 @@ def test_a_member_that_hangs_delays_a_list_by_two_seconds_at_most_and_is_named(h
     master, asleep = half_asleep
     begun = time.monotonic()
     received = asked(master, "GET", path)
-    assert time.monotonic() - begun < HANGS_SECONDS + 0.5  # half a second for a machine that has other things to do
+    assert time.monotonic() - begun < HANGS_SECONDS + 1.0  # a second for a machine that has other things to do
     assert received.status == 200
     assert received.headers["x-oboe-missing"] == str(asleep.address)
 
@@ -46,7 +47,7 @@ def test_a_member_that_hangs_delays_a_list_by_two_seconds_at_most_and_is_named(h
 def test_what_needs_nobody_else_does_not_notice(half_asleep: tuple[Host, Host], path: str) -> None:
     begun = time.monotonic()
     received = asked(half_asleep[0], "GET", path)
-    assert time.monotonic() - begun < HANGS_SECONDS
+    assert time.monotonic() - begun < GATHER_SECONDS
     assert received.status in (200, 404)
 
 
