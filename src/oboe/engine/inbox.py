@@ -31,6 +31,7 @@ from oboe.engine.reporter import Reporter
 __all__ = ["Inbox"]
 
 _STRIPES = 64
+_ADMISSION_IDLE_SECONDS = 2.0
 _PATIENCE_SECONDS = 60.0
 """Of an order that does not say how long its home waits."""
 
@@ -72,6 +73,13 @@ class Inbox:
         self._held: dict[Fence, _Held] = {}
         self._newest: dict[tuple[str, int], Fence] = {}
         """Of what is held, the latest attempt of each sub-task."""
+        self._waiting: dict[Fence, _Held] = {}
+        """Of what is held, what has not begun."""
+        self._admission = threading.Condition()
+        self._wanted = False
+        """Somebody may be admitted."""
+        self._admits = False
+        """There is a thread that sees to it."""
         self._epoch = 0
         """In which this agent has last named its facts."""
         self._recovered = False
@@ -190,7 +198,7 @@ class Inbox:
                 with self._stripe(entry.fence):
                     self._take_up(entry, entry.order)
         self._recovered = True
-        self._admit()
+        self._admit_later()
 
     def recall(self, request: RecallAgent) -> Recollection:
         """The cluster's store may have gone back: all that this agent knows of its dags, and everything reported anew.
@@ -296,6 +304,8 @@ class Inbox:
     def _hold(self, held: _Held) -> _Held:
         fence = held.order.fence
         self._held[fence] = held
+        if not held.began:
+            self._waiting[fence] = held
         self._newest[(fence.dag_key, fence.sub_task)] = fence
         return held
 
@@ -315,6 +325,7 @@ class Inbox:
         """On a slot that is reserved, and with its begin written down."""
         order = held.order
         resumed, held.began, held.resumed = held.resumed, True, False
+        self._waiting.pop(order.fence, None)
         self._reporter.tell(order.home, order.maintainer, self._started(order))
         self._executor.start(order, self._hear, resumed=resumed)
 
@@ -329,28 +340,69 @@ class Inbox:
         self._executor.bury(entry.fence, lambda: self._hear(report))
 
     def _admit_later(self) -> None:
-        """A slot is free. Not on the thread that freed it: admitting writes to the store."""
-        if any(not held.began for held in tuple(self._held.values())):
-            threading.Thread(target=self._admit, name="inbox-admit", daemon=True).start()
+        """A slot is free, or a sub-task. Not on the thread that freed it, because admitting writes to the store; on one for all."""
+        if not self._waiting:
+            return
+        with self._admission:
+            self._wanted = True
+            if self._admits:
+                self._admission.notify()
+                return
+            self._admits = True
+        threading.Thread(target=self._admit_on, name="inbox-admit", daemon=True).start()
+
+    def _admit_on(self) -> None:
+        """Whenever it is wanted, until nobody has wanted it for a while."""
+        while True:
+            with self._admission:
+                if not self._wanted:
+                    self._admission.wait(_ADMISSION_IDLE_SECONDS)
+                if not self._wanted or self._closed.is_set():
+                    self._admits = False
+                    return
+                self._wanted = False
+            try:
+                self._admit()
+            except Exception as error:  # noqa: BLE001 - who waits is admitted at the next try
+                _log.log(logging.WARNING if isinstance(error, TryAgain) else logging.ERROR, "orders wait: %s", error, exc_info=error)
+                self._closed.wait(self._limits.backoff_seconds_min)
+                self._admit_later()
 
     def _admit(self) -> None:
-        """Begin what waits, as far as there are workers."""
-        for fence, held in tuple(self._held.items()):
-            with self._stripe(fence):
-                if held.began or self._held.get(fence) is not held or self._executor.knows(fence.dag_key, fence.sub_task) is not None:
-                    continue
-                if held.doubtful:
-                    self._ask(held)
-                    continue
-                if not self._reserve():
-                    return
-                try:
-                    self._store.begin(fence)
-                except TryAgain as error:
-                    _log.warning("an order waits: %s", error)
-                    self._executor.give_back(1)
-                    return
-                self._begin(held)
+        """Begin what waits, the oldest first, as far as there are workers."""
+        room, ready = max(1, self._executor.free), list[_Held]()
+        for fence, held in tuple(self._waiting.items()):
+            if self._executor.knows(fence.dag_key, fence.sub_task) is not None:
+                continue  # an earlier attempt has not ended yet
+            if held.doubtful:
+                self._ask(held)
+                continue
+            ready.append(held)
+            if len(ready) == room:
+                break
+        if ready:
+            self._begin_all(ready)
+
+    def _begin_all(self, ready: Sequence[_Held]) -> None:
+        """Those for which there is a slot, in one commit. `TryAgain`."""
+        slots = self._executor.reserve(len(ready), starved=self._admit_later)
+        try:
+            with ExitStack() as stripes:
+                for place in sorted({self._place(held.order.fence) for held in ready[:slots]}):
+                    stripes.enter_context(self._stripes[place])
+                fit = [held for held in ready[:slots] if self._may_begin(held)]
+                if fit:
+                    self._store.begin(*(held.order.fence for held in fit))
+                for held in fit:
+                    self._begin(held)
+                    slots -= 1
+        finally:
+            if slots:
+                self._executor.give_back(slots)
+
+    def _may_begin(self, held: _Held) -> bool:
+        fence = held.order.fence
+        return self._waiting.get(fence) is held and self._executor.knows(fence.dag_key, fence.sub_task) is None
 
     def _ask(self, held: _Held) -> None:
         """Ask its home whether it still wants it; what it says decides. A home that is away is waited for."""
@@ -400,6 +452,7 @@ class Inbox:
         else:
             return
         del self._held[report.fence]
+        self._waiting.pop(report.fence, None)
         place = (report.fence.dag_key, report.fence.sub_task)
         if self._newest.get(place) == report.fence:
             del self._newest[place]

@@ -218,11 +218,12 @@ class MemoryInbox:
         with self._mutex:
             return [self.accept(order, begin=begin) for order, begin in asked]
 
-    def begin(self, fence: Fence) -> None:
+    def begin(self, *fences: Fence) -> None:
         with self._mutex:
-            entry = self._entries.get(fence)
-            if entry is not None and entry.ended is None:
-                self._entries[fence] = replace(entry, begun=True)
+            for fence in fences:
+                entry = self._entries.get(fence)
+                if entry is not None and entry.ended is None:
+                    self._entries[fence] = replace(entry, begun=True)
 
     def end(self, report: Report) -> None:
         with self._mutex:

@@ -68,8 +68,8 @@ class SqliteInbox:
         written = [(order, begin, encode(order)) for order, begin in asked]
         return self._database.write(lambda session: [_accept(session, *each) for each in written])
 
-    def begin(self, fence: Fence) -> None:
-        self._database.write(lambda session: session.run(_BEGIN, _values(fence)))
+    def begin(self, *fences: Fence) -> None:
+        self._database.write(lambda session: session.many(_BEGIN, [_values(fence) for fence in fences]))
 
     def end(self, report: Report) -> None:
         """The first end of an attempt stays."""
