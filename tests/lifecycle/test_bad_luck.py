@@ -6,6 +6,7 @@ import json
 import signal
 import time
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 
 import pytest
 
@@ -88,5 +89,5 @@ def _out(joiner: Host) -> dict[str, object]:
 def _change(host: Host, user: str, password: str) -> None:
     file = host.base / "database.json"
     known = json.loads(file.read_text())
-    known["users"][user] = password
+    known["users"][user] = sha256(password.encode()).hexdigest()
     file.write_text(json.dumps(known))

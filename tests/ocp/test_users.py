@@ -66,7 +66,7 @@ def test_failures_are_answered_later_and_later(site: Site) -> None:
     async def wait(seconds: float) -> None:
         delays.append(seconds)
 
-    with mock.patch("oboe.api.shared.face.asyncio.sleep", wait):
+    with mock.patch("oboe.api.shared.face.sleep", wait):
         for _ in range(14):
             assert site.client("viewer", "wrong password").get("/instances").status == 401
     assert delays[:10] == [0.0] * 10

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from asyncio import sleep
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from contextlib import suppress
 from typing import Any
@@ -65,7 +66,7 @@ class Face:
                 _LOG.exception("%s %s failed unexpectedly", request.method, request.path)
                 return self._refuse("bug", started)
         if answer.guessing:
-            await asyncio.sleep(self._room.throttle.failed(request.source, time.monotonic()))
+            await sleep(self._room.throttle.failed(request.source, time.monotonic()))
         return answer
 
 
