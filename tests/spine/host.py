@@ -27,8 +27,8 @@ from oboe.kit.secret import Secret
 
 __all__ = ["WAIT", "Host", "HostDriver", "Store", "eventually"]
 
-WAIT = 40.0
-"""Every wait of a test ends by then."""
+WAIT = 120.0
+"""Every wait of a test ends by then: a real clone takes half a minute, and more beside other tests."""
 _STORE = "oboe"
 
 

@@ -158,6 +158,9 @@ class World:
         self.hosts.remove(host)
         port = host.address.port
         self.store.run(f"USE {self.store.name}", f"DELETE FROM member WHERE port = {port}", f"DELETE FROM server WHERE agent_port = {port}")
+        for other in self.hosts:  # nobody told them
+            if other.agent.local.member(host.address) is not None:
+                other.agent.local.remove_member(host.address)
 
     # What is so
 
