@@ -80,7 +80,7 @@ def test_who_comes_back_gets_the_lines_that_it_missed_and_no_other(place: Place)
         assert response.status == 204, "nothing is left to tell: a browser does not come back after that"
 
 
-@pytest.mark.parametrize("after", ["nonsense", "1", "1.x", "-1.2", "9" * 60 + ".1"])
+@pytest.mark.parametrize("after", ["nonsense", "1", "1.x", "-1.2", "9" * 60 + ".1", "1." + "9" * 30])
 def test_an_id_that_no_event_has_is_refused_before_the_stream_begins(place: Place, after: str) -> None:
     dag = place.start("Trial")
     with heard_at(place, dag, after=after) as response:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.util
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click import Group
+from click import Command, Context, Group
 
+from oboe.api.own.app import PREFIX, ROUTES
 from oboe.cli.cluster import cluster
 from oboe.cli.failure import Exit
 from oboe.cli.main import oboe
@@ -55,3 +57,27 @@ def test_the_page_of_the_command_line_names_every_command_and_exit_code() -> Non
     commands |= {f"config {name}" for name in cluster.commands["config"].commands if isinstance(cluster.commands["config"], Group)}
     assert [name for name in commands - {"config"} if f"`{name}`" not in page and f"`oboe {name}`" not in page] == []
     assert [code for code in Exit if f"| {int(code)} |" not in page] == []
+
+
+def _all(command: Command, name: str = "oboe") -> Iterator[tuple[str, Command]]:
+    yield name, command
+    if isinstance(command, Group):
+        context = Context(command)
+        for each in command.list_commands(context):
+            found = command.get_command(context, each)
+            assert found is not None
+            yield from _all(found, f"{name} {each}")
+
+
+def test_no_command_has_two_options_of_one_name() -> None:
+    for name, command in _all(oboe):
+        options = [option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)]
+        assert len(options) == len(set(options)), (name, options)
+
+
+def test_the_page_of_oboes_own_api_names_every_route() -> None:
+    page = (ROOT / "docs" / "api.md").read_text()
+    dags = {route.path.replace(":id", "ID") for route in ROUTES if route.path.startswith("/dags")}
+    others = {route.path.split("/")[1] for route in ROUTES} - {"dags"}
+    assert [path for path in sorted(dags) if f"{PREFIX}{path}`" not in page] == []
+    assert [first for first in sorted(others) if f"{PREFIX}/{first}" not in page] == []

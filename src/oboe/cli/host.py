@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,10 +22,6 @@ _KEY_OPTIONS = (
     click.option("--fingerprint", default="", metavar="SHA256:…", help="The host's key must have this fingerprint."),
     click.option("--accept-new", is_flag=True, help="Accept the key that the host shows now, whatever it is."),
 )
-
-
-_with_a_home_of_its_own = functools.partial(client_command, home_option="--agent-home")
-"""For a command whose ``--home`` is a directory on another machine."""
 
 
 def _key_options(command: Any) -> Any:
@@ -53,7 +48,7 @@ def host() -> None:
 @click.option("--passphrase-file", type=_FILE, help="File with the passphrase of that key.")
 @click.option("--login-password-file", type=_FILE, help="File with the password to log in with (- is stdin).")
 @_key_options
-@_with_a_home_of_its_own
+@client_command
 def add(
     session: Session,
     name: str,
@@ -76,14 +71,14 @@ def add(
         body["passphrase"] = read_secret(passphrase_file).reveal()
     if login_password_file:
         body["password"] = read_secret(login_password_file).reveal()
-    _say(session, _asked(session, "POST", HOSTS, body), "added")
+    _say(session, session.ask("POST", HOSTS, body), "added")
 
 
 @host.command("list")
 @client_command
 def list_hosts(session: Session) -> None:
     """Show every machine."""
-    found = (_asked(session, "GET", HOSTS) or {}).get("contents") or []
+    found = (session.ask("GET", HOSTS) or {}).get("contents") or []
     if session.as_json:
         print_json(found)
         return
@@ -96,7 +91,7 @@ def list_hosts(session: Session) -> None:
 @client_command
 def show(session: Session, name: str) -> None:
     """Show one machine; its credentials are never shown."""
-    known = _asked(session, "GET", _of(name))
+    known = session.ask("GET", _of(name))
     if session.as_json:
         print_json(known)
         return
@@ -109,7 +104,7 @@ def show(session: Session, name: str) -> None:
 @client_command
 def check(session: Session, name: str) -> None:
     """Log in and look whether an agent can live there; nothing is touched. Exit code 7 when something is wrong."""
-    report = _asked(session, "POST", _of(name, "check"))
+    report = session.ask("POST", _of(name, "check"))
     print_json(report) if session.as_json else _print_report(report)
     if not report["ok"]:
         raise SystemExit(int(Exit.NOT_READY))
@@ -122,7 +117,7 @@ def check(session: Session, name: str) -> None:
 def accept_key(session: Session, name: str, *, fingerprint: str, accept_new: bool) -> None:
     """Accept another host key, after a machine was installed anew."""
     body = {"fingerprint": fingerprint, "accept_new": accept_new}
-    _say(session, _asked(session, "POST", _of(name, "accept-key"), body), "accepted the key of")
+    _say(session, session.ask("POST", _of(name, "accept-key"), body), "accepted the key of")
 
 
 @host.command()
@@ -130,7 +125,7 @@ def accept_key(session: Session, name: str, *, fingerprint: str, accept_new: boo
 @client_command
 def unlock(session: Session, name: str) -> None:
     """Let a machine go that a dag of an agent that is gone for good still holds."""
-    _asked(session, "POST", _of(name, "unlock"))
+    session.ask("POST", _of(name, "unlock"))
     print_json({"name": name, "held_by": None}) if session.as_json else click.echo(f"nothing holds {name}")
 
 
@@ -139,7 +134,7 @@ def unlock(session: Session, name: str) -> None:
 @client_command
 def remove(session: Session, name: str) -> None:
     """Forget a machine; nothing happens there."""
-    _asked(session, "DELETE", _of(name))
+    session.ask("DELETE", _of(name))
     print_json({"name": name, "removed": True}) if session.as_json else click.echo(f"removed {name}")
 
 
@@ -206,11 +201,6 @@ def _place(text: str) -> tuple[str, int]:
 
 def _of(name: str, what: str = "") -> str:
     return f"{HOSTS}/{name}" + (f"/{what}" if what else "")
-
-
-def _asked(session: Session, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-    with session.client() as client:
-        return client.request(method, path, body=body).data
 
 
 def _say(session: Session, known: dict[str, Any], word: str) -> None:

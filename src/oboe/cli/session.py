@@ -6,7 +6,7 @@ import functools
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -45,17 +45,22 @@ class Session:
         socket = self.socket if address is None else None
         return AgentClient(address or self.address, settings=self.settings, password=self.password, ask_password=asking, socket=socket)
 
+    def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """One request to the agent; the ``data`` of its answer."""
+        with self.client() as client:
+            return client.request(method, path, body=body).data
 
-def client_command(command: F, *, password_option: str = "--password-file", home_option: str = "--home") -> F:
+
+def client_command(command: F, *, password_option: str = "--password-file") -> F:
     """Give a command ``--agent``, ``--home``, ``--password-file`` and ``--json``; it receives a `Session` first, and its failures end well.
 
-    ``password_option`` is another name for the root password's file, where a command has a password of its own; so is ``home_option``."""
+    ``password_option`` is another name for the root password's file, where a command has a password of its own."""
 
     @click.option(
         "--agent", metavar="HOST:PORT", envvar="OBOE_AGENT", default=None, help="The agent to ask (env OBOE_AGENT; 127.0.0.1:2886)."
     )
     @click.option(
-        home_option,
+        "--home",
         "agent_home",
         type=click.Path(path_type=Path, file_okay=False),
         envvar="OBOE_HOME",

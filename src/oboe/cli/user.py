@@ -41,14 +41,14 @@ def user() -> None:
 def add(session: Session, name: str, *, password_of_user: Path, grants: Sequence[str]) -> None:
     """Add a user."""
     body = {"name": name, "password": read_secret(password_of_user).reveal(), "grants": list(grants)}
-    _say(session, _asked(session, "POST", _USERS, body), "added")
+    _say(session, session.ask("POST", _USERS, body), "added")
 
 
 @user.command("list")
 @client_command
 def list_users(session: Session) -> None:
     """Show every user."""
-    found = (_asked(session, "GET", _USERS) or {}).get("contents") or []
+    found = (session.ask("GET", _USERS) or {}).get("contents") or []
     if session.as_json:
         print_json(found)
         return
@@ -62,7 +62,7 @@ def list_users(session: Session) -> None:
 @client_command
 def grant(session: Session, name: str, grants: Sequence[str]) -> None:
     """Give a user these permissions and no others; without any, take all away."""
-    _say(session, _asked(session, "POST", _of(name, "grant"), {"grants": list(grants)}), "granted")
+    _say(session, session.ask("POST", _of(name, "grant"), {"grants": list(grants)}), "granted")
 
 
 @user.command()
@@ -72,7 +72,7 @@ def grant(session: Session, name: str, grants: Sequence[str]) -> None:
 def password(session: Session, name: str, *, password_of_user: Path) -> None:
     """Give a user another password; sessions end."""
     body = {"password": read_secret(password_of_user).reveal()}
-    _say(session, _asked(session, "POST", _of(name, "password"), body), "changed")
+    _say(session, session.ask("POST", _of(name, "password"), body), "changed")
 
 
 @user.command()
@@ -82,10 +82,10 @@ def password(session: Session, name: str, *, password_of_user: Path) -> None:
 def key(session: Session, name: str, *, drop: str | None) -> None:
     """Give a user a new access key. Its secret is shown once, here, and never again."""
     if drop:
-        _say(session, _asked(session, "DELETE", _of(name, f"keys/{drop}")), "dropped a key of")
+        _say(session, session.ask("DELETE", _of(name, f"keys/{drop}")), "dropped a key of")
         return
     made = {"id": secrets.token_hex(12), "secret": secrets.token_urlsafe(30)}
-    _asked(session, "POST", _of(name, "keys"), made)
+    session.ask("POST", _of(name, "keys"), made)
     if session.as_json:
         print_json(made)
     else:
@@ -98,7 +98,7 @@ def key(session: Session, name: str, *, drop: str | None) -> None:
 @client_command
 def disable(session: Session, name: str, *, enable: bool) -> None:
     """Answer neither to the user's password nor to the keys, until enabled again."""
-    _say(session, _asked(session, "POST", _of(name, "disable"), {"disabled": not enable}), "enabled" if enable else "disabled")
+    _say(session, session.ask("POST", _of(name, "disable"), {"disabled": not enable}), "enabled" if enable else "disabled")
 
 
 @user.command()
@@ -106,7 +106,7 @@ def disable(session: Session, name: str, *, enable: bool) -> None:
 @client_command
 def remove(session: Session, name: str) -> None:
     """Remove a user."""
-    _asked(session, "DELETE", _of(name))
+    session.ask("DELETE", _of(name))
     if session.as_json:
         print_json({"name": name, "removed": True})
     else:
@@ -115,11 +115,6 @@ def remove(session: Session, name: str) -> None:
 
 def _of(name: str, what: str = "") -> str:
     return f"{_USERS}/{name}" + (f"/{what}" if what else "")
-
-
-def _asked(session: Session, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-    with session.client() as client:
-        return client.request(method, path, body=body).data
 
 
 def _say(session: Session, known: dict[str, Any], word: str) -> None:

@@ -1,7 +1,7 @@
 """Calls to other agents over mutual TLS, on connections that are kept.
 
-The standard library's ``http.client`` with a pool of our own, because calls are many and small: measured on loopback with mutual TLS it
-takes 0.27 ms a call and 1.5 MB, urllib3 0.40 ms and 3.5 MB, httpx 0.56 ms and 11 MB and 70 ms of import.
+The standard library's ``http.client`` with a pool of our own, because calls are many and small, and it costs the least of time, memory
+and import beside urllib3 and httpx.
 
 A peer is who its certificate says: issued by the cluster's authority, for the ip that was dialled, in the name of the agent that was
 called. Every call is bounded by its timeout, connecting included. A kept connection that turns out to be closed is replaced once, unless

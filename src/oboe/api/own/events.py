@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -39,6 +40,8 @@ _PAUSE_SECONDS = 0.02
 _TROUBLE_SECONDS = 1.0
 _QUIET_SECONDS = 15.0
 """After that long without an event a comment is sent, so that nobody in between takes the connection for dead."""
+_DIGITS_MAX = 18
+"""Of a number that every store can compare."""
 _STREAM_SECONDS = 3600.0
 """Then the stream ends, and its client comes back."""
 
@@ -59,7 +62,7 @@ def _last_seen(text: str) -> tuple[int, int]:
     version, dot, line = text.partition(".")
     if not text:
         return 0, 0
-    if not (dot and len(text) <= 40 and all(part.isascii() and part.isdigit() for part in (version, line))):
+    if not (dot and all(part.isascii() and part.isdigit() and len(part) <= _DIGITS_MAX for part in (version, line))):
         raise Refused("request.query", f"{text[:40]!r} is no id of an event of this stream")
     return int(version), int(line)
 
@@ -88,6 +91,7 @@ class _Teller:
             if told:
                 spoke = time.monotonic()
             yield told
+            view = replace(view, logs=())  # they have been told, whatever comes of the next look
             time.sleep(_PAUSE_SECONDS)
             try:
                 view = self._control.look(self._ref, self._seen, _MOVING_SECONDS if _moves(view.dag) else _RESTING_SECONDS)
