@@ -60,7 +60,7 @@ def test_an_agent_without_a_certificate_of_the_cluster_calls_nobody(agents: list
     one.peers.reload(None)
     with pytest.raises(Unreachable) as caught:
         one.echo(two.address)
-    assert (caught.value.code, str(two.address) in caught.value.message) == ("agent.unreachable", True)
+    assert (caught.value.code, str(two.address) in caught.value.message) == ("agent.no_certificate", True)
 
 
 def test_a_caller_with_a_certificate_of_another_authority_is_refused(agents: list[Agent]) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 from demo.world import free_ports
 from oboe.cli.client import API, AgentClient
 from oboe.cli.dags import FAILED, SUCCEED, DagShown, read_dag
-from oboe.cli.failure import AnswerError
 from oboe.config import Settings
 from oboe.database.port import Driver
 from oboe.engine.limits import Limits
@@ -124,13 +123,7 @@ class World:
         self.client(host).post(f"{API}/task/dag/{dag.id}", {"operator": operator})
 
     def _if(self, host: Host, dag_id: str, wanted: Any) -> DagShown | None:
-        try:
-            now = self.dag(host, dag_id)
-        except AnswerError as error:
-            if "is no member of the cluster" not in str(error):
-                raise
-            return None  # a FOLLOWER that its MASTER has let go, and that is SINGLE in a moment
-        return now if wanted(now) else None
+        return now if wanted(now := self.dag(host, dag_id)) else None
 
     # Operations
 

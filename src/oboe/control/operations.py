@@ -20,6 +20,7 @@ from oboe.playbooks.agent.join import JoinSelfParams, JoinToMasterParams
 from oboe.playbooks.agent.remove import (
     RemoveAllParams,
     RemoveFollowerParams,
+    RemoveSelfParams,
 )
 from oboe.playbooks.cluster.config import ClusterConfigParams, ObserverConfigParams
 from oboe.playbooks.cluster.init import InitParams
@@ -59,6 +60,8 @@ class Operations:
             if agent == self._local.address:
                 return None
             raise _wrong_identity(self._local.address, "SINGLE", "MASTER")
+        if identity is Identity.FOLLOWER and agent == self._local.address:
+            return self._remove_self(caller, dry_run)
         self._require(Identity.MASTER)
         if agent == self._local.address:
             followers = [str(member.address) for member in self._local.members() if member.address != self._local.address]
@@ -66,6 +69,15 @@ class Operations:
         if self._local.member(agent) is None:
             return None
         return self._start("Remove follower agent", RemoveFollowerParams(str(agent)), caller, dry_run)
+
+    def _remove_self(self, caller: Caller, dry_run: bool) -> Dag | Preview:
+        """Asked over the socket only, because a FOLLOWER passes on what comes over the network."""
+        master = self._local.master()
+        if master is None:
+            raise Refused("agent.no_master", "this FOLLOWER knows no MASTER")
+        if self._enlisting.under_maintenance(master.address):
+            raise Refused("maintenance.held", f"{master.address} is under maintenance", hint="wait for its task, or operate it")
+        return self._start("Follower remove self", RemoveSelfParams(str(master.address)), caller, dry_run)
 
     def configure_observer(
         self, settings: Mapping[str, str], scope: str, target: Sequence[str], *, caller: Caller, dry_run: bool

@@ -45,6 +45,14 @@ class Enlisting:
         _, _, release = str(said.get("version", "")).partition("-")
         return PublicInfo(said["identity"], release, str(said.get("obVersion", "")))
 
+    def under_maintenance(self, agent: Address) -> bool:
+        """As far as it says so: one that does not answer is not."""
+        try:
+            said = ask_public(agent, "/api/v1/status", timeout=_INFO_SECONDS)
+        except Unreachable:
+            return False
+        return isinstance(said, dict) and said.get("underMaintenance") is True
+
     def offer(self, agent: Address, password: Secret) -> dict[str, Any]:
         """The target's member row, if it would join; `Refused` when it would not, or the password is wrong."""
         return self._enlister.offer(agent, OfferRequest(self._local.address, self._local.version), password).member

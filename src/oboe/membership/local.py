@@ -92,12 +92,12 @@ class LocalAgent:
             self._update_own_member()
         self._tell()
 
-    def leave(self, *, answer_to: Address | None = None) -> None:
+    def leave(self, *, answer_to: Address | None = None, keep: Sequence[str] = ()) -> None:
         """Become SINGLE: forget the cluster, its keys and its members. The agent's own keys and history stay.
 
         With ``answer_to`` the certificate stays, for that agent alone: it led us out and must hear how that ended; so does the token
-        by which a cluster that took us in lets us go."""
-        kept = {"certificate", "certificate_key", "authority_certificate", "dismissal_token"} if answer_to else set()
+        by which a cluster that took us in lets us go. ``keep`` names facts that were there before the cluster was."""
+        kept = {*keep, *(("certificate", "certificate_key", "authority_certificate", "dismissal_token") if answer_to else ())}
         with self._lock:
             self._facts.replace_members([])
             self._facts.delete(*(name for name in _CLUSTER_FACTS if name not in kept))

@@ -143,7 +143,7 @@ class Peers:
     def _open(self, agent: Address, port: int) -> _Connection:
         context = self._context
         if context is None:
-            raise _unreachable(agent, "this agent has no certificate of a cluster")
+            raise Unreachable("agent.no_certificate", f"{agent} cannot be reached: this agent has no certificate of a cluster")
         return _Connection(agent, port, context)
 
     def _take(self, agent: Address, port: int) -> _Connection | None:

@@ -152,7 +152,10 @@ class RpcServer:
 
     def _answer(self, verb: Verb, caller: Address, body: bytes) -> tuple[int, bytes]:
         if not self._allowed(caller):
-            refusal = Refused("agent.not_member", f"{caller} is no member of the cluster of {self.here}", hint="was it removed?")
+            hint = (
+                f"was it removed? Then on its own host: oboe cluster remove {caller}; of a running cluster: oboe cluster scale-in {caller}"
+            )
+            refusal = Refused("agent.not_member", f"{caller} is no member of the cluster of {self.here}", hint=hint)
             return status_of(refusal), encode_error(refusal)
         return self.verbs.answer(verb, caller, body)
 

@@ -30,6 +30,7 @@ from oboe.api.shared.exchange import JSON, Answer, Request, Stream
 from oboe.api.shared.repeats import once
 from oboe.control.port import Caller, Control, ForwardedAnswer, ForwardedRequest
 from oboe.domain.errors import OboeError, Refused, Unreachable
+from oboe.domain.values import Identity
 from oboe.remote import secrecy
 
 __all__ = ["PREFIXES", "Obshell"]
@@ -46,6 +47,8 @@ _WHO = "root"
 """Whoever may ask here is one, to requests by key."""
 
 _GUESSES = frozenset({"auth.root_password", "auth.agent_password", "secrecy.undecipherable", "auth.session_unknown", "sso.unknown"})
+_NOT_HEARD = frozenset({"agent.not_member", "agent.no_master", "agent.no_certificate"})
+"""No MASTER has seen what was passed on to it."""
 _JSON_UTF8 = "application/json; charset=utf-8"
 
 _UNBUFFERED = (("Cache-Control", "no-store"), ("X-Accel-Buffering", "no"))
@@ -75,7 +78,7 @@ class Obshell:
             if not route.public:
                 admitted = self._door.admit(request, _rule(route, values))
                 if admitted.forward is not None:
-                    return self._once(request, route, _opened(admitted, request.body), lambda: self._forward(request, admitted))
+                    return self._passed_on(request, route, admitted) or self.answer(request)
                 _take(call, admitted, request.body)
             return self._once(request, route, call.body, lambda: _handled(request, call, route))
         except OboeError as error:
@@ -125,6 +128,22 @@ class Obshell:
         except OboeError as error:
             return _refused(request, call, error)
         return _handled(request, call, route)
+
+    def _passed_on(self, request: Request, route: Route, admitted: Admitted) -> Answer | None:
+        """The MASTER's answer. None: it has let this agent go meanwhile, which is no FOLLOWER any more and has to answer by itself."""
+        try:
+            answer = self._once(request, route, _opened(admitted, request.body), lambda: self._forward(request, admitted))
+        except OboeError as error:
+            if self._follows() or (request.method != "GET" and error.code not in _NOT_HEARD):
+                raise
+        else:
+            if answer.status < 400 or request.method != "GET" or self._follows():
+                return answer
+        self._door.disown(admitted)
+        return None
+
+    def _follows(self) -> bool:
+        return self._control.agent().identity is Identity.FOLLOWER
 
     def _forward(self, request: Request, admitted: Admitted) -> Answer:
         header = admitted.header

@@ -200,6 +200,7 @@ _DRY = ("dry_run",)
 _OF_THE_TARGET = {
     "maintenance.held": "maintenance.cluster_held",
     "agent.unreachable": "agent.unavailable",
+    "agent.no_certificate": "agent.unavailable",
     "auth.agent_password": "agent.unavailable",
 }
 """The agent to be added does not answer, or refuses the password that was given for it: no reason for the caller to log in again."""

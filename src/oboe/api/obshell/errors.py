@@ -83,6 +83,7 @@ TABLE: Mapping[str, tuple[str, int]] = {
     "agent.wrong_identity": ("Agent.Identify.NotSupportOperation", 400),
     "agent.not_single": ("Agent.Identify.NotSupportOperation", 400),
     "agent.identity_unknown": ("Agent.Identify.Unknown", 500),
+    "agent.not_member": ("Agent.NotExist", 400),
     "agent.no_master": ("Agent.NoMaster", 500),
     "agent.unknown": ("Agent.NotExist", 400),
     "agent.already_member": ("Agent.AlreadyExists", 500),

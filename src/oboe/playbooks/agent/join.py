@@ -9,12 +9,15 @@ import msgspec
 from oboe.domain.model import Maintenance
 from oboe.domain.values import Address, HomeKind, Identity, MaintenanceKind
 from oboe.kit import Run, Secret, Sketch, Step, playbook
-from oboe.membership.local import LocalAgent
+from oboe.membership.local import SHARED_FACTS, LocalAgent
 from oboe.membership.member import member_from_row, member_row
 from oboe.remote.authority import Authority, check_certificate, make_request
 from oboe.remote.handshake import Joiner, JoinRequest
 
 __all__ = ["JoinSelfParams", "JoinToMasterParams", "join_self", "join_to_master"]
+
+_PENDING = ("pending", "pending_cluster_key", "pending_certificate_key")
+"""What the MASTER gave, between the step that asked for it and the one that takes it."""
 
 
 class JoinSelfParams(msgspec.Struct):
@@ -53,7 +56,7 @@ class BecomeMaster(Step):
         run.log("set agent identity to master")
 
     def rollback(self, run: Run) -> None:
-        run.use(LocalAgent).leave()
+        run.use(LocalAgent).leave(keep=SHARED_FACTS)
 
 
 @playbook(
@@ -95,11 +98,12 @@ class AskMaster(Step):
         run.log(f"join to master success, master agent info: {members[0].address if members else master}")
 
     def rollback(self, run: Run) -> None:
+        """The MASTER lets go of an agent that is SINGLE again: one that still were its FOLLOWER would pass requests on to it in vain."""
         local = run.use(LocalAgent)
-        pending = local.value("pending")
-        if pending:
+        if local.value("pending"):
             run.use(Joiner).leave(Address.parse(run.params(JoinToMasterParams).master), local.address, local.secret("pending_cluster_key"))
-        local.forget("pending", "pending_cluster_key", "pending_certificate_key")
+            local.remember(answers_to="")
+            local.forget("authority_certificate", "certificate", "certificate_key", *_PENDING)
 
 
 class BecomeFollower(Step):
@@ -122,15 +126,23 @@ class BecomeFollower(Step):
                 certificate_key=local.secret("pending_certificate_key"),
             )
             local.become(Identity.FOLLOWER, zone=run.params(JoinToMasterParams).zone)
-            local.forget("pending", "pending_cluster_key", "pending_certificate_key")
+            local.forget(*_PENDING)
         run.log("set agent identity to follower")
 
     def rollback(self, run: Run) -> None:
+        """SINGLE, and again what the MASTER gave, so that this can be done once more; the MASTER is told by the step before."""
         local = run.use(LocalAgent)
-        master = local.master()
-        if master is not None:
-            run.use(Joiner).leave(master.address, local.address, local.secret("cluster_key"))
-        local.leave()
+        if local.identity() is Identity.FOLLOWER:
+            local.remember(
+                pending={
+                    "members": [member_row(member) for member in local.members()],
+                    "authority_certificate": local.text("authority_certificate"),
+                    "certificate": local.text("certificate"),
+                },
+                pending_cluster_key=local.secret("cluster_key"),
+                pending_certificate_key=local.secret("certificate_key"),
+            )
+        local.leave(answer_to=Address.parse(run.params(JoinToMasterParams).master), keep=SHARED_FACTS)
 
 
 @playbook(

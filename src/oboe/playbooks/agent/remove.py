@@ -1,4 +1,4 @@
-"""Leaving before there is a cluster: *Remove follower agent*, *Remove all agents*, *Agent to single*."""
+"""Leaving before there is a cluster: *Remove follower agent*, *Remove all agents*, *Agent to single*, *Follower remove self*."""
 
 from __future__ import annotations
 
@@ -6,15 +6,26 @@ import msgspec
 
 from oboe.domain.errors import Interrupted, StepFailed, TryAgain, Unreachable
 from oboe.domain.model import Maintenance
-from oboe.domain.values import Address, HomeKind, MaintenanceKind
+from oboe.domain.values import Address, HomeKind, Identity, MaintenanceKind
 from oboe.kit import Run, Sketch, Step, playbook
 from oboe.kit.run import ChildStatus
 from oboe.membership.local import LocalAgent
 from oboe.playbooks.leading import child_id, lead, let_go
+from oboe.remote.handshake import Joiner
 
-__all__ = ["RemoveAllParams", "RemoveFollowerParams", "ToSingleParams", "agent_to_single", "remove_all_agents", "remove_follower_agent"]
+__all__ = [
+    "RemoveAllParams",
+    "RemoveFollowerParams",
+    "RemoveSelfParams",
+    "ToSingleParams",
+    "agent_to_single",
+    "follower_remove_self",
+    "remove_all_agents",
+    "remove_follower_agent",
+]
 
 _GLOBAL = Maintenance(MaintenanceKind.GLOBAL)
+_TELL_SECONDS = 30.0
 
 
 class ToSingleParams(msgspec.Struct):
@@ -55,6 +66,54 @@ def agent_to_single(params: ToSingleParams, sketch: Sketch) -> None:
     sketch.stage("Agent to single", ToSingle)
 
 
+class RemoveSelfParams(msgspec.Struct):
+    master: str
+
+
+class RemoveSelf(_RemoveStep):
+    """Have the MASTER let go. First SINGLE: a FOLLOWER that is none any more would pass requests on to it in vain."""
+
+    def run(self, run: Run) -> None:
+        local, master, why = run.use(LocalAgent), Address.parse(run.params(RemoveSelfParams).master), [""]
+        if local.identity() is Identity.FOLLOWER:
+            local.remember(pending_cluster_key=local.secret("cluster_key"))
+            local.leave()
+
+        def told() -> bool:
+            try:
+                run.use(Joiner).leave(master, local.address, local.secret("pending_cluster_key"))
+            except (Unreachable, TryAgain) as error:
+                why[0] = error.message
+                return False
+            return True
+
+        run.log(f"send remove agent request to master, agent: {master}")
+        try:
+            run.wait_until(told, why=lambda: f"word from {master}: {why[0]}", timeout=_TELL_SECONDS, every=1.0)
+        except StepFailed as error:
+            hint = f"RETRY when it answers again; PASS when it is gone for good, else remove {local.address} there as well"
+            raise StepFailed(error.code, f"{master} could not be told: {why[0]}", hint=hint) from error
+
+
+class ForgetMaster(_RemoveStep):
+    """Forget what the MASTER gave."""
+
+    def run(self, run: Run) -> None:
+        local = run.use(LocalAgent)
+        run.log("clearing ob config")
+        run.log("change agent to single agent")
+        local.leave()
+        local.forget("pending_cluster_key")
+        run.log("set agent to single agent success")
+
+
+@playbook("Follower remove self", home=HomeKind.AGENT, params=RemoveSelfParams, maintenance=_GLOBAL, started_by="oboe cluster remove")
+def follower_remove_self(params: RemoveSelfParams, sketch: Sketch) -> None:
+    """A FOLLOWER becomes SINGLE by itself, also when its MASTER has forgotten it."""
+    sketch.stage("Follower remove self", RemoveSelf)
+    sketch.stage("Agent to single", ForgetMaster)
+
+
 class RemoveFollower(_RemoveStep):
     """Have the follower become SINGLE; one that cannot be reached fails the step, and may be passed."""
 
@@ -68,7 +127,7 @@ class RemoveFollower(_RemoveStep):
             if status.state == "FAILED":
                 raise StepFailed("child.failed", f"{run.agent} did not become SINGLE: {'; '.join(status.lines)}")
         except (Unreachable, TryAgain) as error:
-            hint = "RETRY when it answers again, PASS to remove it anyway"
+            hint = "RETRY when it answers again; PASS of this node (not of the dag) removes it anyway"
             raise StepFailed(error.code, f"{run.agent} could not be told: {error.message}", hint=hint) from error
         except (StepFailed, Interrupted):
             if child is not None:
