@@ -172,4 +172,65 @@ class Finder(Step):
         did(run, f"undo {run.first('found', lambda: -1)}")
 
 
-ALL = (Finder, Noop, Count, Chatty, Brittle, Crashing, Gate, Late, Lately, Once, Sleeper, Deaf, Signal, Teller, Unlucky)
+class Unreadable(Exception):
+    def __str__(self) -> str:
+        raise ValueError("not even this")
+
+
+HALF = "half a character: \udcff"
+
+
+class Odd(Step):
+    """Does what nobody expects of a step."""
+
+    def run(self, run: Run) -> Any:
+        did(run, "odd")
+        return getattr(self, run.args["how"])(run)
+
+    def rollback(self, run: Run) -> None: ...
+
+    def raises_keyboard_interrupt(self, run: Run) -> None:
+        raise KeyboardInterrupt
+
+    def raises_system_exit(self, run: Run) -> None:
+        raise SystemExit(3)
+
+    def raises_a_base_exception(self, run: Run) -> None:
+        raise BaseException("odd")
+
+    def raises_what_cannot_be_read(self, run: Run) -> None:
+        raise Unreadable
+
+    def raises_half_a_character(self, run: Run) -> None:
+        raise StepFailed("trial.odd", HALF)
+
+    def notes_an_object(self, run: Run) -> None:
+        run.note(odd=object())
+
+    def notes_half_a_character(self, run: Run) -> None:
+        run.note(odd=HALF)
+
+    def notes_much(self, run: Run) -> None:
+        run.note(odd="x" * 2_000_000)
+
+    def returns_an_object(self, run: Run) -> Any:
+        return object()
+
+    def returns_much(self, run: Run) -> Any:
+        return "x" * 2_000_000
+
+    def returns_half_a_character(self, run: Run) -> Any:
+        return HALF
+
+    def calls_a_text(self, run: Run) -> None:
+        run.call("echo hello", timeout=5)
+
+    def calls_nothing(self, run: Run) -> None:
+        run.call([], timeout=5)
+
+    def says_half_a_character(self, run: Run) -> None:
+        run.log(HALF)
+        run.error(HALF, code=HALF)
+
+
+ALL = (Odd, Finder, Noop, Count, Chatty, Brittle, Crashing, Gate, Late, Lately, Once, Sleeper, Deaf, Signal, Teller, Unlucky)

@@ -19,7 +19,11 @@ __all__ = ["Bug", "Interrupted", "OboeError", "Refused", "Stale", "StepFailed", 
 
 def crash_text(error: BaseException) -> str:
     """What people read of an error that nobody meant: its class, and the first line of what it says."""
-    reason = (str(error).strip().splitlines() or [""])[0]
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - an error that cannot even say what it is has a class all the same
+        text = ""
+    reason = (text.strip().splitlines() or [""])[0]
     return f"{type(error).__name__}: {reason}" if reason else type(error).__name__
 
 

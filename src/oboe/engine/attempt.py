@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import msgspec
-
-from oboe.domain.errors import Bug, Interrupted, OboeError, StepFailed, crash_text
+from oboe.domain.errors import Bug, Interrupted, StepFailed
 from oboe.domain.messages import Level, LogLine, Order, Phase, Report
 from oboe.domain.model import Leader
 from oboe.domain.values import Address, Operator, Stopping
@@ -20,28 +17,23 @@ from oboe.engine import following
 from oboe.engine.first import first_found
 from oboe.engine.leftovers import attempt_directory, mask_outputs
 from oboe.engine.limits import Limits
+from oboe.engine.outcome import Outcome, Suspended, outcome_of
 from oboe.engine.patience import Patience
 from oboe.engine.ports import Children, Launch, OpenParams, Running
 from oboe.engine.transcript import Transcript, Waiting
+from oboe.kit.plain import plain
 from oboe.kit.registry import Registry
 from oboe.kit.run import Child, ChildStatus, Completed
-from oboe.kit.step import Step
 
-__all__ = ["STOPPED_TEXTS", "Attempt", "Suspended", "Tools"]
+__all__ = ["Attempt", "Tools"]
 
 T = TypeVar("T")
 
-STOPPED_TEXTS = {Stopping.ASKED: "sub task cancelled", Stopping.TIMEOUT: "sub task timeout"}
-"""The lines of OBShell's engine (`obshell-wire.md` §2.1.3)."""
-
 _LOOK_SECONDS = 0.1
 """How long a command's wait lasts before it looks whether it was told to stop."""
+_GOING_ON = Outcome(True)
 
 _log = logging.getLogger(__name__)
-
-
-class Suspended(BaseException):
-    """The agent stops: leave the step as it is, and its commands alone, for the next life. No step catches it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +75,6 @@ class Attempt:
         self._signals: Mapping[str, Any] = order.signals
         self._extended = order.deadline
         self._calls = 0
-        self._leftover = ""
         self._running: Running | None = None
         # A resumed attempt does not know how far its earlier life had counted; microseconds are always further.
         seq = tools.clock() // 1000 if resumed else 0
@@ -173,7 +164,7 @@ class Attempt:
         self.note(progress={"done": done, "total": total, "unit": unit})
 
     def note(self, **additional: Any) -> None:
-        self.transcript.note(additional)
+        self.transcript.note(plain(additional, what="note", bytes_max=self._tools.limits.result_bytes_max))
         self.check()
 
     # Waiting
@@ -244,6 +235,8 @@ class Attempt:
         cwd: Path | None = None,
         stdin: bytes = b"",
     ) -> Completed:
+        if isinstance(command, str) or not command or not all(isinstance(word, str) for word in command):
+            raise Bug("call.not_a_list", f"a command is a list of texts, its program first, not {command!r}")
         self.check()
         self._calls += 1
         directory = attempt_directory(self._tools.work_root, self.fence) / f"call-{self._calls}"
@@ -297,6 +290,11 @@ class Attempt:
         """Why it was told to stop; None: it was not."""
         return self._cause
 
+    def take_cause(self) -> Stopping | None:
+        """Why it was told to stop; from now on it is not, so that what it does at its end may take a while."""
+        cause, self._cause = self._cause, None
+        return cause
+
     @property
     def changed(self) -> threading.Condition:
         """Notified when it is told something."""
@@ -346,7 +344,9 @@ class Attempt:
     def carry_out(self, release: Callable[[], None]) -> None:
         """Run the step to its end and report the outcome; ``release`` is called just before the report."""
         try:
-            ok, result = self._run_step()
+            outcome = outcome_of(
+                self, lambda: self._tools.registry.step(self.order.step)(), result_bytes_max=self._tools.limits.result_bytes_max
+            )
         except Suspended:
             release()
             return
@@ -355,30 +355,12 @@ class Attempt:
 
         def take(lines: tuple[LogLine, ...], additional: dict[str, Any] | None) -> None:
             self.ended = True
-            reports.append(self._report(Phase.ENDED, lines, additional, ok=ok, result=result))
+            reports.append(self._report(Phase.ENDED, lines, additional, outcome))
 
         self.transcript.hand_over(take, always=True)
         self._mask_outputs()
         release()
         self._sink(reports[0])
-
-    def _run_step(self) -> tuple[bool, Any]:
-        step: Step | None = None
-        try:
-            step = self._tools.registry.step(self.order.step)()
-            if self.order.operator is Operator.ROLLBACK:
-                undo = getattr(step, "rollback", None)
-                return True, self._plain(undo(self) if undo is not None else None)
-            return True, self._plain(step.run(self))
-        except Interrupted:
-            self._was_stopped(step)
-        except OboeError as error:
-            self._leftover = getattr(error, "leftover", "")
-            self.transcript.write(Level.ERROR, str(error), error.code)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a step may raise anything; this is where its thread's work ends
-            _log.error("step %s of dag %s failed: %s", self.order.step, self.dag_key, self._traceback())
-            self.transcript.write(Level.ERROR, crash_text(error), "step.crashed")
-        return False, None
 
     def _mask_outputs(self) -> None:
         mask = self.transcript.mask
@@ -388,49 +370,16 @@ class Attempt:
             except OSError as error:
                 _log.warning("outputs of commands of dag %s keep what they are: %s", self.dag_key, error)
 
-    def _was_stopped(self, step: Step | None) -> None:
-        """The line that says so, and the step's own word on a cancel. A timeout was written down by the home that saw it."""
-        cause, self._cause = self._cause, None
-        if cause is not Stopping.TIMEOUT:
-            self.transcript.write(Level.INFO, STOPPED_TEXTS[Stopping.ASKED])
-            cancelled = getattr(step, "cancelled", None)
-            if cancelled is not None:
-                try:
-                    cancelled(self)
-                except Interrupted:
-                    pass
-                except Exception as error:  # noqa: BLE001 - the outcome is known already; this is told, not obeyed
-                    _log.error("after the cancel of step %s of dag %s: %s", self.order.step, self.dag_key, self._traceback())
-                    self.transcript.write(Level.WARN, f"after the cancel: {error}")
-
-    def _traceback(self) -> str:
-        return self.transcript.mask.hide(traceback.format_exc())
-
-    def _plain(self, result: Any) -> Any:
-        """A step's result as JSON-able builtins; `StepFailed` says what cannot be kept."""
-        if result is None:
-            return None
-        try:
-            plain = msgspec.to_builtins(result)
-            size = len(msgspec.json.encode(plain))
-        except (TypeError, ValueError, NotImplementedError) as error:
-            raise StepFailed("result.not_plain", f"the result cannot be kept: {error}") from error
-        if size > self._tools.limits.result_bytes_max:
-            raise StepFailed("result.too_large", f"the result has {size} bytes, more than {self._tools.limits.result_bytes_max}")
-        return plain
-
-    def _report(
-        self, phase: Phase, lines: tuple[LogLine, ...], additional: dict[str, Any] | None, *, ok: bool = True, result: Any = None
-    ) -> Report:
+    def _report(self, phase: Phase, lines: tuple[LogLine, ...], additional: dict[str, Any] | None, outcome: Outcome = _GOING_ON) -> Report:
         return Report(
             fence=self.fence,
             operator=self.order.operator,
             agent=self._tools.here,
             phase=phase,
             at=self._tools.clock(),
-            ok=ok,
-            result=result,
+            ok=outcome.ok,
+            result=outcome.result,
             additional=additional,
-            leftover=self._leftover,
+            leftover=outcome.leftover,
             lines=lines,
         )

@@ -10,7 +10,8 @@ from typing import TypeVar, cast
 
 import msgspec
 
-from oboe.domain.errors import Bug, StepFailed
+from oboe.domain.errors import Bug
+from oboe.kit.plain import plain
 from oboe.kit.typed import decoder
 
 __all__ = ["first_found"]
@@ -31,10 +32,7 @@ def first_found(directory: Path, sub_task: int, name: str, find: Callable[[], T]
         return cast(T, decoder(object).decode(path.read_bytes()))
     except FileNotFoundError:
         pass
-    try:
-        text = msgspec.json.encode(find())
-    except (TypeError, ValueError, NotImplementedError) as error:
-        raise StepFailed("result.not_plain", f"what was first found cannot be kept: {error}") from error
+    text = msgspec.json.encode(plain(find()))
     _write(path, text)
     return cast(T, decoder(object).decode(text))
 

@@ -13,9 +13,9 @@ from oboe.domain import events, fold
 from oboe.domain.messages import Fence, Interrupt, Level, LogLine, Order, Phase, Report
 from oboe.domain.model import Dag
 from oboe.domain.values import Address, HomeKind, Operator, State, Stopping
-from oboe.engine.attempt import STOPPED_TEXTS
 from oboe.engine.executor import Executor
 from oboe.engine.orders import fence_of, interrupt_of, order_of
+from oboe.engine.outcome import STOPPED_TEXTS
 from oboe.engine.turn import Case
 
 __all__ = ["INTERRUPTED_CODE", "INTERRUPTED_TEXT", "Hands", "Outward", "end_report"]

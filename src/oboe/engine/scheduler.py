@@ -389,10 +389,8 @@ class Scheduler:
             raise Refused("dag.unfit", reason)
         case.wake = case.wake and not reason
         case.decide(now=now, here=self._here, epoch=self.epoch)
-        if reason:
-            if case.after is None or not _halted(case.after):
-                raise Refused("dag.unfit", reason)
-            self._aside.pop(case.key, None)
+        if reason and (case.after is None or not _halted(case.after)):
+            raise Refused("dag.unfit", reason)
 
     def _case_of(self, key: str) -> Case | None:
         """A case for a dag of which nothing came in, but a sub-task waits for a worker."""
@@ -452,6 +450,8 @@ class Scheduler:
         assert after is not None
         keep = fold.dag_state(after) not in (State.SUCCEEDED, State.FAILED)
         self._live.put(before, after, keep=keep, spoke=bool(case.lines))
+        if case.asks_cancel and _halted(after):
+            self._aside.pop(case.key, None)
         for effect in case.effects:
             if isinstance(effect, events.Timer):
                 self._live.wake_at(case.key, effect.at)

@@ -1,7 +1,7 @@
 """What one attempt tells its home while it runs: log lines in order, ``additional``, and what it waits for.
 
 Invariants: ``seq`` grows by one with each line; lines leave in the order in which they were written, each exactly once, because what
-takes them hands them on under the same lock. What leaves is masked: lines, ``additional``, and what is waited for.
+takes them hands them on under the same lock. What leaves is masked (lines, ``additional``, what is waited for), and valid UTF-8.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 from oboe.domain.messages import Level, LogLine
 from oboe.kit.mask import Mask
+from oboe.kit.plain import sayable
 
 __all__ = ["Transcript", "Waiting"]
 
@@ -66,7 +67,7 @@ class Transcript:
 
     @waiting.setter
     def waiting(self, what: Waiting | None) -> None:
-        self._waiting = None if what is None else replace(what, why=self.mask.hide(what.why))
+        self._waiting = None if what is None else replace(what, why=sayable(self.mask.hide(what.why)))
 
     @property
     def seq(self) -> int:
@@ -75,7 +76,7 @@ class Transcript:
 
     def write(self, level: Level, text: str, code: str = "") -> None:
         """Add a line; too long a text is cut, and an attempt that writes too much is only counted."""
-        text = self.mask.hide(text)
+        text, code = sayable(self.mask.hide(text)), sayable(code)
         if len(text) > self._text_max:
             text = f"{text[: self._text_max]}… ({len(text)} characters)"
         with self._lock:

@@ -14,8 +14,10 @@ from oboe.domain.machine import advance
 from oboe.domain.model import Dag, Home, Plan, SubTask
 from oboe.domain.results import results_for
 from oboe.domain.values import SECOND, Address, HomeKind, Operator, State, Stopping
+from oboe.kit.plain import plain
 from oboe.kit.playbook import Playbook
 from oboe.kit.step import Step
+from oboe.kit.testing.accident import Accident, next_accident
 from oboe.kit.testing.clock import Clock
 from oboe.kit.testing.plans import DAG_KEY, HERE, filled, sketch_of
 from oboe.kit.testing.record import Call
@@ -51,20 +53,6 @@ class Did:
         """``Copy``, ``undo Copy``, ``Copy (failed)``, ``Copy on 10.0.0.2:2886``."""
         words = f"{'undo ' if self.undo else ''}{self.node}{'' if self.alone else f' on {self.agent}'}"
         return words if self.outcome == "ok" else f"{words} ({self.outcome})"
-
-
-@dataclass(slots=True)
-class _Accident:
-    """What happens to the next attempt that fits."""
-
-    node: str
-    agent: Address | None
-    undo: bool
-    what: Callable[[FakeRun], None]
-    """Called with its run before the step begins."""
-    after: BaseException | None = None
-    """Raised when the step has done all it does."""
-    times: int = 1
 
 
 class Rehearsal:
@@ -117,7 +105,7 @@ class Rehearsal:
             sub_tasks=tuple(SubTask(agent=agent) for node in plan.nodes for agent in node.agents),
             signals=dict(signals or {}),
         )
-        self._accidents: list[_Accident] = []
+        self._accidents: list[Accident] = []
         self._over: set[tuple[int, int]] = set()
         """Sub-task and attempt."""
         self._lives: dict[tuple[int, int], FakeRun] = {}
@@ -132,7 +120,7 @@ class Rehearsal:
     def fail(self, node: str, *, agent: Address | None = None, undo: bool = False, error: Exception | None = None, times: int = 1) -> None:
         """The next attempts of that node fail when they have done all they do; ``undo``: those that roll back."""
         after = error or StepFailed("rehearsal.fails", "the rehearsal has it fail")
-        self._accidents.append(_Accident(self._node(node), agent, undo, lambda run: None, after, times))
+        self._accidents.append(Accident(self._node(node), agent, undo, lambda run: None, after, times))
 
     def kill(self, node: str, *, agent: Address | None = None, undo: bool = False, at: int | None = None) -> None:
         """The agent dies in the next attempt of that node, and comes back: when the step speaks to its run for the n-th time
@@ -142,13 +130,13 @@ class Rehearsal:
             raise Killed
 
         if at is None:
-            self._accidents.append(_Accident(self._node(node), agent, undo, lambda run: None, Killed()))
+            self._accidents.append(Accident(self._node(node), agent, undo, lambda run: None, Killed()))
         else:
-            self._accidents.append(_Accident(self._node(node), agent, undo, lambda run: run.at(at, die)))
+            self._accidents.append(Accident(self._node(node), agent, undo, lambda run: run.at(at, die)))
 
     def cancel_in(self, node: str, *, agent: Address | None = None, undo: bool = False, at: int = 1) -> None:
         """A person cancels the dag when the step speaks to its run for the n-th time."""
-        cancel = _Accident(self._node(node), agent, undo, lambda run: run.at(at, lambda: self._ask(events.Cancel())))
+        cancel = Accident(self._node(node), agent, undo, lambda run: run.at(at, lambda: self._ask(events.Cancel())))
         self._accidents.append(cancel)
 
     # What people ask
@@ -315,13 +303,13 @@ class Rehearsal:
         """How its life ends, as an agent would report it. What is wrong with the test itself is raised."""
         planned = self.dag.plan.nodes[self.dag.plan.node_of[index]]
         step = self._steps[planned.step]()
-        accident = self._accident(planned.name, run)
+        accident = next_accident(self._accidents, planned.name, run)
         self._now = index, run
         try:
             if accident is not None:
                 accident.what(run)
             work = getattr(step, "rollback", None) if run.rolling_back else step.run
-            result = _plain(work(run)) if work is not None else None
+            result = decoder(object).decode(msgspec.json.encode(plain(work(run)))) if work is not None else None
             if accident is not None and accident.after is not None:
                 raise accident.after
             return "ok", result
@@ -335,7 +323,7 @@ class Rehearsal:
             raise
         except OboeError as error:
             run.lines.append(f"ERROR: {error} [{error.code}]")
-        except Exception as error:  # noqa: BLE001 - a step may raise anything; an agent makes a failure of it
+        except BaseException as error:  # noqa: BLE001 - a step may raise anything; an agent makes a failure of it
             run.lines.append(f"ERROR: {crash_text(error)} [step.crashed]")
         finally:
             self._now = None
@@ -346,14 +334,6 @@ class Rehearsal:
         cancelled = getattr(step, "cancelled", None)
         if cancelled is not None:
             cancelled(run)
-
-    def _accident(self, node: str, run: FakeRun) -> _Accident | None:
-        for accident in self._accidents:
-            fits = accident.node == node and accident.agent in (None, run.agent) and accident.undo == run.rolling_back
-            if fits and accident.times > 0:
-                accident.times -= 1
-                return accident
-        return None
 
     def _index(self, node: str) -> int:
         names = [planned.name for planned in self.dag.plan.nodes]
@@ -385,11 +365,3 @@ def killed_everywhere(make: Callable[[], Rehearsal]) -> Iterator[Rehearsal]:
                 point = "its end" if at is None else f"point {at}"
                 raise AssertionError(f"killed in {each} at {point}, it ends {state.name}: {again.story}; {again.lines[-1:]}")
             yield again
-
-
-def _plain(result: Any) -> Any:
-    """As a dag keeps it. `StepFailed` ``result.not_plain``."""
-    try:
-        return decoder(object).decode(msgspec.json.encode(msgspec.to_builtins(result)))
-    except (TypeError, ValueError, NotImplementedError) as error:
-        raise StepFailed("result.not_plain", f"the result cannot be kept: {error}") from error

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 from oboe.domain.errors import Bug, Interrupted, StepFailed
 from oboe.domain.values import SECOND, Address
 from oboe.kit.params import copy_params
+from oboe.kit.plain import plain
 from oboe.kit.run import Child, ChildStatus, Completed
 from oboe.kit.testing.clock import Clock
 from oboe.kit.testing.plans import DAG_KEY, HERE
@@ -154,7 +155,7 @@ class FakeRun:
         self.note(progress={"done": done, "total": total, "unit": unit})
 
     def note(self, **additional: Any) -> None:
-        self.noted |= additional
+        self.noted |= plain(additional, what="note")
         self._speak()
 
     def check(self) -> None:
@@ -214,8 +215,8 @@ class FakeRun:
         cwd: Path | None = None,
         stdin: bytes = b"",
     ) -> Completed:
-        if isinstance(command, str) or not all(isinstance(word, str) for word in command):
-            raise AssertionError(f"a command is a list of texts, not {command!r}")
+        if isinstance(command, str) or not command or not all(isinstance(word, str) for word in command):
+            raise AssertionError(f"a command is a list of texts, its program first, not {command!r}")
         self._speak()
         if self._adoptable:
             return self._adopt(tuple(command))

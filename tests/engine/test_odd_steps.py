@@ -1,0 +1,67 @@
+"""Steps that do what nobody expects of them: each ends, says why, and can be stored and read."""
+
+from __future__ import annotations
+
+import pytest
+
+from oboe.domain import events, fold
+from oboe.domain.messages import Level
+from oboe.domain.values import HomeKind, State
+from oboe.kit.playbook import Sketch
+from tests.engine.site import A, Site, chain, eventually
+from tests.engine.steps import DONE, GATES, Gate, Odd
+
+_ENDS = {
+    "raises_keyboard_interrupt": "step.crashed: KeyboardInterrupt",
+    "raises_system_exit": "step.crashed: SystemExit: 3",
+    "raises_a_base_exception": "step.crashed: BaseException: odd",
+    "raises_what_cannot_be_read": "step.crashed: Unreadable",
+    "raises_half_a_character": r"trial.odd: half a character: \udcff",
+    "notes_an_object": "note.not_plain: the note cannot be kept: Encoding objects of type object is unsupported",
+    "notes_half_a_character": "note.not_plain: the note cannot be kept: 'utf-8' codec can't encode",
+    "notes_much": "note.too_large: the note has 2000010 bytes, more than 1048576",
+    "returns_an_object": "result.not_plain: the result cannot be kept: Encoding objects of type object is unsupported",
+    "returns_much": "result.too_large: the result has 2000002 bytes, more than 1048576",
+    "returns_half_a_character": "result.not_plain: the result cannot be kept: 'utf-8' codec can't encode",
+    "calls_a_text": "call.not_a_list: a command is a list of texts, its program first, not 'echo hello'",
+    "calls_nothing": "call.not_a_list: a command is a list of texts, its program first, not []",
+}
+
+
+@pytest.mark.parametrize("how", _ENDS)
+def test_whatever_a_step_does_it_ends_with_a_reason(site: Site, sketch: Sketch, how: str) -> None:
+    sketch.stage("odd", Odd, agents=(A,), args={"how": how})
+    dag = site.run(sketch.plan())
+    assert fold.dag_state(dag) is State.FAILED
+    lines = [record.line for record in site.home.logs(dag, None)]
+    assert [line.level for line in lines] == [Level.ERROR]
+    assert f"{lines[0].code}: {lines[0].text}".startswith(_ENDS[how])
+    assert site.engine.status().set_aside == {}
+
+
+def test_text_that_no_store_can_keep_is_written_with_escapes(site: Site, sketch: Sketch) -> None:
+    sketch.stage("odd", Odd, agents=(A,), args={"how": "says_half_a_character"})
+    dag = site.run(sketch.plan())
+    assert fold.dag_state(dag) is State.SUCCEEDED
+    assert site.texts(dag) == [r"half a character: \udcff"] * 2
+
+
+def test_a_dag_that_was_set_aside_ends_when_a_person_cancels_it(make_site, sketch: Sketch) -> None:  # type: ignore[no-untyped-def]
+    site = make_site(kind="memory")
+    real, broken = site.home.save, set()
+
+    def save(changes, lines=()):  # type: ignore[no-untyped-def]
+        if any(change.after.key in broken and not change.after.cancelled for change in changes):
+            raise ValueError("cannot be encoded")
+        return real(changes, lines)
+
+    site.home.save = save
+    site.start()
+    dag = site.submit(chain(sketch, Gate))
+    eventually(lambda: DONE[dag.key])
+    broken.add(dag.key)
+    GATES[dag.key].set()
+    assert list(eventually(lambda: site.engine.status().set_aside)) == [dag.key]
+    site.engine.ask(HomeKind.AGENT, dag.key, events.Cancel())
+    assert fold.dag_state(site.over(dag)) is State.FAILED
+    assert site.engine.status().set_aside == {}
