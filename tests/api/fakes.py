@@ -146,7 +146,7 @@ class FakeControl:
 
     # Reading
 
-    def dag(self, ref: Ref, *, details: bool = True) -> DagView:
+    def dag(self, ref: Ref, *, details: bool = True, asked_at: float | None = None) -> DagView:
         self._ask("dag", ref)
         for dag, logs in self.held:
             if dag.home.kind is not ref.home or dag.home.agent != ref.agent:
@@ -166,7 +166,7 @@ class FakeControl:
         self._ask("agent_dags", page)
         return self._views(HomeKind.AGENT, details)[::-1]
 
-    def newest_cluster_maintenance(self, *, details: bool) -> DagView:
+    def newest_cluster_maintenance(self, *, details: bool, asked_at: float | None = None) -> DagView:
         self._ask("newest_cluster_maintenance", details)
         self._needs_cluster()
         views = self._views(HomeKind.CLUSTER, details)

@@ -172,7 +172,7 @@ def _teach(control: FakeControl) -> None:
     }
     found = control.dag
 
-    def dag(ref: Any, *, details: bool = True) -> Any:
+    def dag(ref: Any, *, details: bool = True, asked_at: float | None = None) -> Any:
         if ref.agent is not None and ref.agent.port == 9777:
             raise Unreachable("agent.unreachable", "connection refused")
         if not member and ref.agent is None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from oboe.api.obshell.opening import Opener
 from oboe.api.shared.bounds import Bounds
 from oboe.api.shared.throttle import Throttle
 from oboe.domain.errors import Refused
@@ -89,7 +90,8 @@ def test_failures_are_counted_together_over_all_ways_in(tmp_path: Path, monkeypa
     assert len(set(counted)) == 1
 
 
-def test_a_header_that_cannot_be_opened_costs_the_same_work_wherever_it_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("open_blocks", [secrecy.open_blocks, Opener(processors=2).open_blocks])
+def test_a_header_that_cannot_be_opened_costs_the_same_work_wherever_it_breaks(open_blocks: secrecy.OpenBlocks) -> None:
     """Counted, not timed: who sends blocks may not learn which of them was padded well."""
     opened: list[int] = []
 
@@ -103,7 +105,7 @@ def test_a_header_that_cannot_be_opened_costs_the_same_work_wherever_it_breaks(m
     def work(header: str) -> int:
         opened.clear()
         with pytest.raises(Refused) as refused:
-            secrecy.open_header(Counting(), header)  # type: ignore[arg-type]
+            secrecy.open_header(Counting(), header, open_blocks=open_blocks)  # type: ignore[arg-type]
         assert refused.value.code == "secrecy.undecipherable"
         return len(opened)
 

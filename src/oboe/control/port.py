@@ -143,8 +143,10 @@ class Control(Protocol):
         """FOLLOWER only. `Refused` ``agent.no_master``; `Unreachable`."""
 
     # Reading tasks
-    def dag(self, ref: Ref, *, details: bool = True) -> DagView:
+    def dag(self, ref: Ref, *, details: bool = True, asked_at: float | None = None) -> DagView:
         """Any dag, node or sub-task of any agent of the cluster, or of an agent named by a live dag.
+
+        ``asked_at`` is the monotonic second in which the request came: a read for others that began later may answer it, too.
 
         `Refused` ``task.not_found``; ``agent.unknown`` for a home that is no member's; `Unreachable` for a dead owner;
         ``cluster.no_database`` when the cluster home cannot be read."""
@@ -153,8 +155,8 @@ class Control(Protocol):
         """`Refused` ``cluster.none`` on an agent without a cluster."""
 
     def agent_dags(self, page: Page, *, details: bool) -> Sequence[DagView]: ...
-    def newest_cluster_maintenance(self, *, details: bool) -> DagView:
-        """`Refused` ``task.no_cluster_maintenance``; ``cluster.none``; ``cluster.no_database``."""
+    def newest_cluster_maintenance(self, *, details: bool, asked_at: float | None = None) -> DagView:
+        """``asked_at`` as in `dag`. `Refused` ``task.no_cluster_maintenance``; ``cluster.none``; ``cluster.no_database``."""
 
     def newest_agent_maintenance(self, *, details: bool) -> DagView:
         """`Refused` ``task.no_agent_maintenance``."""

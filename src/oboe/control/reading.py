@@ -7,7 +7,7 @@ copies this agent keeps; another agent's from that agent, if it is a member or a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -16,11 +16,13 @@ import msgspec
 from oboe.control.copied import Copier, Copies
 from oboe.control.gathering import Gathered
 from oboe.control.recent import Recent
+from oboe.control.shared import SharedReads
 from oboe.control.views import DagView, Ref
 from oboe.domain import fold
 from oboe.domain.errors import OboeError, Refused, TryAgain, Unreachable
 from oboe.domain.holds import held_back
 from oboe.domain.model import Dag
+from oboe.domain.records import Edition
 from oboe.domain.values import Address, HomeKind, Identity, MaintenanceKind
 from oboe.engine.ports import DagStore, Page
 from oboe.membership.link import ClusterLink
@@ -77,12 +79,14 @@ class Reading:
         self._peers = peers
         self._copier = Copier(copies)
         self._recent = Recent()
+        self._editions: SharedReads[Edition | None] = SharedReads()
 
     # One
 
-    def dag(self, ref: Ref, *, details: bool = True) -> DagView:
+    def dag(self, ref: Ref, *, details: bool = True, asked_at: float | None = None) -> DagView:
+        """``asked_at``: the monotonic second in which the request came: what was read for others since then will do."""
         if ref.home is HomeKind.CLUSTER:
-            return self._cluster_dag(ref, details)
+            return self._cluster_dag(ref, details, asked_at)
         if ref.agent == self._local.address:
             return self.own_dag(ref.kind, ref.number, details)
         assert ref.agent is not None
@@ -106,15 +110,16 @@ class Reading:
     def own_dag(self, kind: str, number: int, details: bool) -> DagView:
         return self._view(self._own, self._find(self._own, kind, number), details, alone=kind == "sub_task")
 
-    def cluster_dag(self, kind: str, number: int, details: bool) -> DagView:
-        def read(home: DagStore) -> list[DagView]:
+    def cluster_dag(self, kind: str, number: int, details: bool, asked_at: float | None = None) -> DagView:
+        def view(home: DagStore, edition: Edition | None) -> list[DagView]:
             def found() -> DagView:
                 return self._view(home, self._find(home, kind, number), details, alone=kind == "sub_task")
 
-            edition = home.edition(number) if kind == "dag" else None
             return [found() if edition is None else self._recent.view(edition, details, found)]
 
-        return self._of_cluster(read)[0]
+        if kind != "dag":
+            return self._of_cluster(lambda home: view(home, None))[0]
+        return self._of_edition(number, asked_at, lambda home: home.edition(number), view)
 
     def since(self, home: HomeKind, number: int, line: int) -> DagView:
         """A dag of this agent's own home or of the cluster's, with the lines whose number is greater than ``line`` only."""
@@ -136,9 +141,10 @@ class Reading:
     def agent_dags(self, page: Page, *, details: bool) -> Sequence[DagView]:
         return [self._view(self._own, (dag, 0), details) for dag in self._own.page(page)]
 
-    def newest_cluster_maintenance(self, *, details: bool) -> DagView:
-        def read(home: DagStore) -> list[DagView]:
-            edition = home.newest_maintenance_edition()
+    def newest_cluster_maintenance(self, *, details: bool, asked_at: float | None = None) -> DagView:
+        """``asked_at`` as in `dag`."""
+
+        def view(home: DagStore, edition: Edition | None) -> list[DagView]:
             if edition is None:
                 raise Refused("task.no_cluster_maintenance", "the cluster is not under maintenance")
 
@@ -147,7 +153,7 @@ class Reading:
 
             return [self._recent.view(edition, details, found)]
 
-        return self._of_cluster(read)[0]
+        return self._of_edition("newest", asked_at, lambda home: home.newest_maintenance_edition(), view)
 
     def newest_agent_maintenance(self, *, details: bool) -> DagView:
         newest = self._own.newest_maintenance()
@@ -222,19 +228,36 @@ class Reading:
             raise Refused("cluster.none", f"{self._local.address} is {identity} and belongs to no running cluster")
         return self._link.home()
 
-    def _of_cluster(self, read: Callable[[DagStore], list[DagView]]) -> list[DagView]:
-        views, behind = self.read_cluster(read)
+    def _of_edition(
+        self,
+        name: Hashable,
+        asked_at: float | None,
+        read: Callable[[DagStore], Edition | None],
+        view: Callable[[DagStore, Edition | None], list[DagView]],
+    ) -> DagView:
+        """The dag of an edition that the primary names after ``asked_at``; at a replica, or in a copy, it is read anew."""
+
+        def shared(home: DagStore) -> list[DagView]:
+            return view(home, read(home) if asked_at is None else self._editions.read(name, asked_at, lambda: read(home)))
+
+        return self._of_cluster(lambda home: view(home, read(home)), at_primary=shared)[0]
+
+    def _of_cluster(
+        self, read: Callable[[DagStore], list[DagView]], at_primary: Callable[[DagStore], list[DagView]] | None = None
+    ) -> list[DagView]:
+        views, behind = self.read_cluster(read, at_primary)
         if not behind:
             self._copier.keep(views)
         return [replace(view, stale_seconds=behind) for view in views] if behind else views
 
-    def read_cluster(self, read: Callable[[DagStore], T]) -> tuple[T, float]:
+    def read_cluster(self, read: Callable[[DagStore], T], at_primary: Callable[[DagStore], T] | None = None) -> tuple[T, float]:
         """Read the cluster's home at the primary; while there is none, this host's own replica of it, else what this agent last read.
 
+        ``at_primary`` is how to read there, where that differs.
         With it, how old that may be: 0, or seconds. `Refused` ``cluster.none``; ``cluster.no_database`` when nothing can be read."""
         home = self.cluster_home()
         try:
-            return read(home), 0.0
+            return (at_primary or read)(home), 0.0
         except (Unreachable, TryAgain) as error:
             trouble = error
         try:
@@ -253,9 +276,9 @@ class Reading:
                 pass
         raise Refused("cluster.no_database", f"the cluster's home cannot be read: {trouble}", hint=trouble.hint) from trouble
 
-    def _cluster_dag(self, ref: Ref, details: bool) -> DagView:
+    def _cluster_dag(self, ref: Ref, details: bool, asked_at: float | None) -> DagView:
         if self._local.identity() in _NEEDS_CLUSTER:
-            return self.cluster_dag(ref.kind, ref.number, details)
+            return self.cluster_dag(ref.kind, ref.number, details, asked_at)
         leader = self._local.value("answers_to", "")
         if leader and self._local.identity() is Identity.SCALING_OUT:
             request = FindDag(ref.kind, int(HomeKind.CLUSTER), ref.number, details)

@@ -140,8 +140,8 @@ class Oboe:
 
     # Reading
 
-    def dag(self, ref: Ref, *, details: bool = True) -> DagView:
-        return self._reading.dag(ref, details=details)
+    def dag(self, ref: Ref, *, details: bool = True, asked_at: float | None = None) -> DagView:
+        return self._reading.dag(ref, details=details, asked_at=asked_at)
 
     def cluster_dags(self, page: Page, *, details: bool) -> Sequence[DagView]:
         return self._reading.cluster_dags(page, details=details)
@@ -149,8 +149,8 @@ class Oboe:
     def agent_dags(self, page: Page, *, details: bool) -> Sequence[DagView]:
         return self._reading.agent_dags(page, details=details)
 
-    def newest_cluster_maintenance(self, *, details: bool) -> DagView:
-        return self._reading.newest_cluster_maintenance(details=details)
+    def newest_cluster_maintenance(self, *, details: bool, asked_at: float | None = None) -> DagView:
+        return self._reading.newest_cluster_maintenance(details=details, asked_at=asked_at)
 
     def newest_agent_maintenance(self, *, details: bool) -> DagView:
         return self._reading.newest_agent_maintenance(details=details)

@@ -11,6 +11,7 @@ import binascii
 import json
 import secrets
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, cast
@@ -26,12 +27,16 @@ from oboe.kit.secret import Secret
 __all__ = [
     "KEY_BITS",
     "KeyPair",
+    "OpenBlocks",
+    "Opened",
     "PrivateKey",
     "RequestHeader",
     "SealedRequest",
     "load_private_key",
     "load_public_key",
     "new_key_pair",
+    "open_block",
+    "open_blocks",
     "open_body",
     "open_header",
     "open_text",
@@ -48,6 +53,10 @@ BLOCKS_MAX = 48
 AES_KEY_BYTES = 16
 
 PrivateKey = rsa.RSAPrivateKey
+Opened = tuple[bytes, ...]
+"""What was in a block; empty: it cannot be decrypted."""
+OpenBlocks = Callable[[PrivateKey, Sequence[bytes]], list[Opened]]
+"""Decrypts every block, whatever comes of the others."""
 
 _PKCS1 = padding.PKCS1v15()
 
@@ -119,7 +128,19 @@ def seal_text(public_key: str, text: bytes) -> str:
     return base64.b64encode(b"".join(key.encrypt(piece, _PKCS1) for piece in pieces)).decode()
 
 
-def open_text(private_key: PrivateKey, sealed: str) -> bytes:
+def open_block(private_key: PrivateKey, block: bytes) -> Opened:
+    try:
+        return (private_key.decrypt(block, _PKCS1),)
+    except ValueError:
+        return ()
+
+
+def open_blocks(private_key: PrivateKey, blocks: Sequence[bytes]) -> list[Opened]:
+    """`OpenBlocks`, one after another."""
+    return [open_block(private_key, block) for block in blocks]
+
+
+def open_text(private_key: PrivateKey, sealed: str, *, open_blocks: OpenBlocks = open_blocks) -> bytes:
     """The inverse of `seal_text`, for pieces of any length. Every block is decrypted, even after one that fails."""
     try:
         blocks = base64.b64decode(sealed, validate=True)
@@ -128,16 +149,10 @@ def open_text(private_key: PrivateKey, sealed: str) -> bytes:
     size = private_key.key_size // 8
     if not blocks or len(blocks) % size or len(blocks) > size * BLOCKS_MAX:
         raise _undecipherable()
-    pieces: list[bytes] = []
-    failed = False
-    for at in range(0, len(blocks), size):
-        try:
-            pieces.append(private_key.decrypt(blocks[at : at + size], _PKCS1))
-        except ValueError:
-            failed = True
-    if failed:
+    opened = open_blocks(private_key, [blocks[at : at + size] for at in range(0, len(blocks), size)])
+    if not all(opened):
         raise _undecipherable()
-    return b"".join(pieces)
+    return b"".join(piece for (piece,) in opened)
 
 
 # Requests
@@ -154,11 +169,11 @@ def seal_request(
     return SealedRequest(seal_text(public_key, text), seal_body(keys, body) if body else b"", keys)
 
 
-def open_header(private_key: PrivateKey, value: str) -> RequestHeader:
+def open_header(private_key: PrivateKey, value: str, *, open_blocks: OpenBlocks = open_blocks) -> RequestHeader:
     """Open a request's header. Names of members are matched whatever their case, unknown ones ignored.
 
     `Refused` ``secrecy.undecipherable``."""
-    text = open_text(private_key, value)
+    text = open_text(private_key, value, open_blocks=open_blocks)
     try:
         members = json.loads(text)
     except (ValueError, RecursionError):
@@ -212,8 +227,12 @@ def _text(members: dict[str, Any], name: str) -> str:
     value = members.get(name)
     if value is None:
         return ""
-    if not isinstance(value, str) or any("\ud800" <= letter <= "\udfff" for letter in value):
+    if not isinstance(value, str):
         raise _undecipherable()
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # half a surrogate pair
+        raise _undecipherable() from None
     return value
 
 

@@ -179,6 +179,7 @@ class Obshell:
             caller=Caller(source=request.source),
             local=request.local,
             received_at=request.received_at,
+            asked_at=request.started,
             last_event_id=request.headers.get("last-event-id", ""),
         )
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from hashlib import sha256
 
+from oboe.api.obshell.opening import Opener
 from oboe.api.obshell.replays import Replays
 from oboe.api.obshell.sessions import Sessions
 from oboe.api.shared.exchange import Request
@@ -79,6 +80,7 @@ class Door:
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
         self._replays = Replays()
+        self._opener = Opener()
         self.sessions = Sessions(lambda: (keys.root_password(), keys.agent_password()))
 
     def admit(self, request: Request, rule: Rule) -> Admitted:
@@ -109,7 +111,7 @@ class Door:
         for name in (AGENT_HEADER, ROOT_HEADER):
             value = request.headers.get(name.lower())
             if value:
-                return Admitted(name, secrecy.open_header(self.private_key(), value))
+                return Admitted(name, secrecy.open_header(self.private_key(), value, open_blocks=self._opener.open_blocks))
         raise Refused("auth.no_header", f"the request has neither {AGENT_HEADER} nor {ROOT_HEADER}")
 
     def private_key(self) -> secrecy.PrivateKey:

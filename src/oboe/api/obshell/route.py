@@ -56,6 +56,9 @@ class Call:
     body: bytes = field(repr=False)
     caller: Caller
     received_at: float
+    """Unix seconds."""
+    asked_at: float
+    """Monotonic seconds."""
     local: bool = False
     """Asked over the agent's unix socket, by somebody who may do everything on this host."""
     keys: bytes = field(default=b"", repr=False)

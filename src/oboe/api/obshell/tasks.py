@@ -44,7 +44,7 @@ class OperateNode(msgspec.Struct):
 def get_dag(call: Call) -> DagObject:
     """One dag."""
     details = call.details()
-    return _dag(call, call.control.dag(_ref(call, "dag"), details=details), details)
+    return _dag(call, call.control.dag(_ref(call, "dag"), details=details, asked_at=call.asked_at), details)
 
 
 def get_node(call: Call) -> NodeObject:
@@ -95,7 +95,7 @@ def operate_node(call: Call) -> Any:
 def get_cluster_maintenance(call: Call) -> DagObject:
     """The newest maintenance dag of the cluster."""
     details = call.details()
-    return _dag(call, call.control.newest_cluster_maintenance(details=details), details)
+    return _dag(call, call.control.newest_cluster_maintenance(details=details, asked_at=call.asked_at), details)
 
 
 def get_agent_maintenance(call: Call) -> DagObject:

@@ -5,14 +5,13 @@ It belongs to one event loop; only what runs on its threads is elsewhere.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 from oboe.api.shared.bounds import Bounds
 from oboe.api.shared.exchange import Answer, Request
 from oboe.api.shared.streams import Streams
 from oboe.api.shared.throttle import Throttle
+from oboe.api.shared.workers import Workers
 
 __all__ = ["Full", "Held", "Room"]
 
@@ -31,8 +30,8 @@ class Room:
         self.bounds = bounds or Bounds()
         self.throttle = Throttle()
         self.streams = Streams(self.bounds.streams_max)
-        self._strangers = _Workers(self.bounds.workers_max, self.bounds.in_flight_max, "api")
-        self._locals = _Workers(LOCAL_WORKERS_MAX, self.bounds.in_flight_max, "api-local")
+        self._strangers = Workers(self.bounds.workers_max, self.bounds.in_flight_max, "api")
+        self._locals = Workers(LOCAL_WORKERS_MAX, self.bounds.in_flight_max, "api-local")
         self._body_bytes = 0
 
     def busy(self, *, local: bool) -> bool:
@@ -73,24 +72,3 @@ class Held:
 
     def __exit__(self, *_: object) -> None:
         self._room.give(self._size)
-
-
-class _Workers:
-    def __init__(self, threads: int, in_flight_max: int, name: str) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix=name)
-        self._in_flight_max = in_flight_max
-        self._in_flight = 0
-
-    @property
-    def busy(self) -> bool:
-        return self._in_flight >= self._in_flight_max
-
-    async def run(self, carry_out: Callable[[Request], Answer], request: Request) -> Answer:
-        self._in_flight += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, carry_out, request)
-        finally:
-            self._in_flight -= 1
-
-    def stop(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
