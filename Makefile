@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 EVENTS ?= 5000000
 SEED ?= 0
 EVERY ?= 1
+RUNS ?= 4
 JOBS ?= 3
 STAMP := $(VENV)/.installed
 PEERS := .venv-peers
@@ -55,8 +56,8 @@ check: $(STAMP) ## Lint, format, types, layers, generated pages
 walks: $(STAMP) ## Walk the state machine at random; EVENTS=5000000 SEED=0
 	$(BIN)/python -m tests.walks --events $(EVENTS) --seed $(SEED)
 
-crash: bytecode ## Kill agents at every write and every message; EVERY=1
-	$(BIN)/python -m tests.crash --every $(EVERY)
+crash: bytecode ## Kill agents at every write and every message; EVERY=1, RUNS=4 at once, RESUME=1 goes on
+	$(BIN)/python -m tests.crash --every $(EVERY) --jobs $(RUNS) --record .bench/crash.json $(if $(RESUME),--resume)
 
 kills: bytecode ## Kill agents with SIGKILL at every node of an init and of a scale-out
 	KILLS=all $(BIN)/python -m pytest tests/spine/test_killed_everywhere.py

@@ -72,7 +72,13 @@ class World:
     def connect(self) -> Any:
         """A connection to the database of this run, on the cluster's server."""
         return pymysql.connect(
-            host="127.0.0.1", port=self.port, user="root", database=self.database or None, connect_timeout=5, read_timeout=30
+            host="127.0.0.1",
+            port=self.port,
+            user="root",
+            database=self.database or None,
+            connect_timeout=5,
+            read_timeout=30,
+            ssl_disabled=True,
         )
 
 
@@ -146,12 +152,12 @@ def _play(world: World, engine: Engine) -> None:
             raise SystemExit("the dag is lost")
         dag = found
         if time.monotonic() > deadline:
-            raise SystemExit(f"stuck: {dag.sub_tasks} {engine.status()}")
+            raise SystemExit(f"stuck at {time.time_ns()}: {dag.sub_tasks} {_on_the_way(engine)}")
 
 
 def _quiet(engine: Engine) -> None:
     """Wait until nothing is on its way from this agent."""
-    _wait(lambda: not _under_way(engine), lambda: f"never quiet: {engine.status()}")
+    _wait(lambda: not _under_way(engine), lambda: f"never quiet: {_on_the_way(engine)}")
 
 
 def _wait(fact: Callable[[], bool], complain: Callable[[], str]) -> None:
@@ -170,6 +176,10 @@ def _under_way(engine: Engine) -> bool:
             pass
     status = engine.status()
     return bool(status.running or status.orders_open or status.reports_pending or any(each.dispatcher.pending for each in served))
+
+
+def _on_the_way(engine: Engine) -> str:
+    return f"{engine.status()}, {[each.dispatcher.pending for each in engine._serving()]} messages to agents"
 
 
 def _insist(ask: Callable[[], Any], deadline: float) -> Any:
@@ -193,7 +203,7 @@ def _try(ask: Callable[[], object]) -> None:
 
 def open_orders(world: World, agent: Address) -> list[Fence]:
     """Orders of that agent that are not over, or whose end was not acknowledged."""
-    database = Sqlite(world.store_of(agent))
+    database = Sqlite(world.store_of(agent), log_bytes=0)
     try:
         return [entry.fence for entry in SqliteInbox(database).open()]
     finally:
@@ -209,7 +219,7 @@ def _remembered(world: World, agent: Address) -> int:
 
 def stored_dag(world: World) -> tuple[Dag | None, int, list[str]]:
     """The dag as it is kept, how many locks are held in its home, and its log."""
-    database: Any = Mysql(world.connect) if world.port else Sqlite(world.store_of(HOME))
+    database: Any = Mysql(world.connect) if world.port else Sqlite(world.store_of(HOME), log_bytes=0)
     home = MysqlHome(database) if world.port else SqliteHome(database)
     try:
         dag = home.load(KEY)

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import random
-import shutil
-import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, as_completed
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from oboe.domain.values import Address
-from tests.crash.agent import World, stored_dag
 from tests.crash.fuse import Point
-from tests.crash.lives import Broken, Nursery
-from tests.crash.steps import read_effects
 from tests.crash.stories import AGENT, HOME, STORIES
-from tests.crash.verdict import faults
+from tests.crash.workers import Outcome, Workers
 
 __all__ = ["Case", "Result", "carry_out", "cases"]
 
@@ -24,9 +19,6 @@ _DRY_RUNS = 2
 _TRIES = 2
 """How often a point is waited for that a run may pass, or not."""
 _FAULTS_MAX = 5
-
-MakeWorld = Callable[[Path, str], World]
-"""A world in that directory for that story, with stores that nobody used before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +43,21 @@ class Result:
     """Points that a run without a kill passes."""
     runs: int = 0
     kills: int = 0
-    unmet: list[Point] = field(default_factory=list)
+    unmet: list[str] = field(default_factory=list)
     """Points that were not passed again when they were deadly: threads take turns as they like."""
     faults: list[str] = field(default_factory=list)
+    seconds: float = 0.0
 
     @property
     def verdict(self) -> str:
         return f"{len(self.faults)} FAULTS" if self.faults else "ok"
+
+    def take(self, case: Case, deadly: Sequence[Point], outcome: Outcome) -> None:
+        """One run more."""
+        self.runs += 1
+        self.kills += outcome.kills
+        killed = f", killed at {' and '.join(map(str, deadly))}" if deadly else ""
+        self.faults += [f"{case}{killed}: {fault} ({outcome.directory})" for fault in outcome.faults]
 
 
 def cases(store: str) -> Iterator[Case]:
@@ -67,48 +67,37 @@ def cases(store: str) -> Iterator[Case]:
                 yield Case(store, story, victim, twice)
 
 
-def carry_out(case: Case, make_world: MakeWorld, *, every: int, seed: int) -> Result:
+def carry_out(case: Case, workers: Workers, *, every: int, seed: int) -> Result:
     """Runs without a kill, then one for each ``every``-th point. A run that went wrong leaves its directory behind."""
     result, chance = Result(), random.Random(f"{seed} {case}")
     most: Counter[str] = Counter()
-    for _ in range(_DRY_RUNS):
-        most |= Counter(_run(case, make_world, [], result)[0])
+    for dry in [workers.run(case.story, case.victim, ()) for _ in range(_DRY_RUNS)]:
+        outcome = dry.result()
+        result.take(case, (), outcome)
+        most |= Counter(outcome.points)
     points = [Point(label, count) for label, times in most.items() for count in range(1, times + 1)]
     result.points = len(points)
-    for point in points[::every]:
-        if len(result.faults) >= _FAULTS_MAX:
-            break
-        deadly = [point, chance.choice(points)] if case.twice else [point]
-        if not any(_run(case, make_world, deadly, result)[1] for _ in range(_TRIES)):
-            result.unmet.append(point)
+    chosen = [(point, chance.choice(points)) if case.twice else (point,) for point in points[::every]]
+    for _ in range(_TRIES):
+        chosen = _kill(case, workers, chosen, result)
+    result.unmet = [str(deadly[0]) for deadly in chosen]
     return result
 
 
-def _run(case: Case, make_world: MakeWorld, deadly: list[Point], result: Result) -> tuple[list[str], int]:
-    """The points that the victim met, and how often it was killed."""
-    directory = Path(tempfile.mkdtemp(prefix="oboe-crash-"))
-    world = make_world(directory, case.story)
-    nursery = Nursery(world, {case.victim: deadly})
-    found: list[str] = []
-    labels: list[str] = []
-    try:
-        nursery.run()
-        labels = world.points_of(case.victim).read_text().splitlines()
-        found = faults(world) or _of_one_more_life(world)
-    except Broken as broken:
-        found = [str(broken)]
-    result.runs += 1
-    result.kills += nursery.kills
-    if found:
-        killed = f", killed at {' and '.join(map(str, deadly))}" if deadly else ""
-        result.faults += [f"{case}{killed}: {fault} ({directory})" for fault in found]
-    else:
-        shutil.rmtree(directory)
-    return labels, nursery.kills
-
-
-def _of_one_more_life(world: World) -> list[str]:
-    """Nothing happens after the end: both agents live once more, forget what they did, and everything is as it was."""
-    before = stored_dag(world), read_effects(world.effects)
-    Nursery(world, {}, sweep=True).run()
-    return [] if (stored_dag(world), read_effects(world.effects)) == before else ["something went on after the end"]
+def _kill(case: Case, workers: Workers, chosen: Sequence[tuple[Point, ...]], result: Result) -> list[tuple[Point, ...]]:
+    """A run for each; those in which nobody was killed. Ends early when enough has gone wrong."""
+    if len(result.faults) >= _FAULTS_MAX:
+        return []
+    unmet: list[tuple[Point, ...]] = []
+    runs: dict[Future[Outcome], tuple[Point, ...]] = {workers.run(case.story, case.victim, deadly): deadly for deadly in chosen}
+    for run in as_completed(runs):
+        if run.cancelled():
+            continue
+        outcome, deadly = run.result(), runs[run]
+        result.take(case, deadly, outcome)
+        if not outcome.kills and not outcome.faults:
+            unmet.append(deadly)
+        if len(result.faults) >= _FAULTS_MAX:
+            for other in runs:
+                other.cancel()
+    return unmet

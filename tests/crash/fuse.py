@@ -55,7 +55,7 @@ class DeadlySqlite(Sqlite):
 
     def __init__(self, path: Path, fuse: Fuse) -> None:
         self._fuse = fuse
-        super().__init__(path)
+        super().__init__(path, log_bytes=0)  # a log that is long from the start only costs time here
 
     def write(self, work: Callable[[Session], T]) -> T:
         return _write(self._fuse, super().write, work)

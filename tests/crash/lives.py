@@ -89,7 +89,7 @@ class Nursery:
             self.kills += 1
             self._is_over &= agent != HOME
         elif code:
-            raise Broken(f"agent {agent.port} ended with {code}: {self._last_words(agent)}")
+            raise Broken(f"agent {agent.port} ended with {code}: {self._last_words(agent)}{self._stacks()}")
         for one in (AGENT, HOME):
             if one not in self._pids and (code or not self._is_over):
                 self._bear(one)
@@ -120,6 +120,7 @@ class Nursery:
             faulthandler.enable()
             live(self._world, agent, deadly, sweep=self._sweep, say_over=lambda: os.write(self._say_over, b"."))
         except BaseException:  # noqa: BLE001 - a process ends here
+            faulthandler.dump_traceback()
             with suppress(OSError):
                 os.write(2, traceback.format_exc().encode())
         os._exit(70)

@@ -54,7 +54,9 @@ class SeekdbServer:
 
     def connect(self, database: str = "") -> Any:
         """A connection as a driver would give it: no session settings of ours."""
-        return pymysql.connect(host="127.0.0.1", port=self.port, user="root", database=database or None, connect_timeout=5, read_timeout=30)
+        return pymysql.connect(
+            host="127.0.0.1", port=self.port, user="root", database=database or None, connect_timeout=5, read_timeout=30, ssl_disabled=True
+        )
 
     def stop(self) -> None:
         os.killpg(self.process.pid, signal.SIGKILL)
