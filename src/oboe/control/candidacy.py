@@ -66,8 +66,9 @@ class Candidacy:
         if agent not in members:
             hint = f"clean its home: oboe cluster scale-in {agent}, asked of itself"
             raise Refused("agent.let_go", f"the cluster counts {agent} as a member no more", hint=hint)
-        mark = self._mark_of(self._row.look())
+        # Looked at after it was asked: what the others have seen was there before, so a row that is behind it did go back.
         known = [self._marks.own(), *self._ask(member for member in members if member != agent)]
+        mark = self._mark_of(self._row.look())
         lost = [seen for seen in known if contradicts(seen, mark)]
         for seen in lost:
             _log.error("the cluster's store went back: it was at %s, and is at %s", seen, mark)
