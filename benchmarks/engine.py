@@ -28,7 +28,7 @@ from oboe.engine.limits import Limits
 from oboe.engine.ports import DagStore, Draft
 from oboe.engine.server import Engine
 from oboe.hosts import process
-from oboe.hosts.memory import settle_memory
+from oboe.hosts.interpreter import settle_interpreter
 from oboe.kit.playbook import Sketch
 from oboe.kit.registry import Registry
 from oboe.kit.run import Run
@@ -145,7 +145,7 @@ def bed(directory: Path, cluster: DagStore | None = None) -> tuple[Bed, Sqlite]:
     made = Bed(engine, HomeKind.AGENT if cluster is None else HomeKind.CLUSTER)
     engine.listen(made.hear)
     engine.start()
-    settle_memory()  # as an agent does
+    settle_interpreter()  # as an agent does
     if cluster is not None:
         engine.serve_cluster(cluster, 1)
     return made, database

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -18,6 +19,8 @@ from tests.engine.site import A, B, Loose, Site, draft, eventually
 from tests.engine.steps import DONE, GATES, Gate
 
 SHORT = Limits(lease_seconds=0.4, lease_renew_seconds=0.1, lease_look_seconds=0.05)
+LONGER = replace(SHORT, lease_seconds=3.0)
+"""The guard of a busy machine may come a while after its time, and still before the lease ends."""
 
 
 class Row:
@@ -65,9 +68,9 @@ class Row:
 class Watcher:
     """A keeper, and what it was told when."""
 
-    def __init__(self, row: Row, here: Address) -> None:
+    def __init__(self, row: Row, here: Address, limits: Limits = SHORT) -> None:
         self.spans: list[list[float]] = []
-        self.keeper = LeaseKeeper(row, here=here, limits=SHORT, gained=self._gained, lost=self._lost)
+        self.keeper = LeaseKeeper(row, here=here, limits=limits, gained=self._gained, lost=self._lost)
         self.keeper.start()
 
     def _gained(self, epoch: int) -> None:
@@ -94,7 +97,7 @@ def test_one_agent_holds_it_and_the_other_takes_over_when_it_stops() -> None:
 @pytest.mark.parametrize("trouble", ["away", "hangs"])
 def test_a_holder_that_cannot_renew_lets_go_before_another_may_hold_it(trouble: str) -> None:
     row = Row()
-    first = Watcher(row, A)
+    first = Watcher(row, A, LONGER)
     eventually(lambda: first.keeper.epoch)
     if trouble == "away":
         row.away = True

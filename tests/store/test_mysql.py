@@ -305,6 +305,18 @@ def test_what_contradicts_us_is_a_bug(mysql: Mysql) -> None:
     assert MysqlHome(mysql).unsettled() == [], "and does no harm"
 
 
+def test_any_text_is_kept_where_the_server_would_take_a_backslash_for_what_it_is(mysql: Mysql) -> None:
+    def connect() -> Any:
+        connection = mysql._connect()
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION sql_mode = CONCAT(@@SESSION.sql_mode, ',NO_BACKSLASH_ESCAPES')")
+        return connection
+
+    name = "\\' \\\\' ', 0); DROP TABLE dag; -- %s %d \n \""
+    Directory(Mysql(connect)).put_zone(name, "it's \\ it")
+    assert Directory(mysql).zones() == {name: "it's \\ it"}
+
+
 def test_a_waiting_writer_gives_up_in_bounded_time(mysql: Mysql) -> None:
     dag = MysqlHome(mysql).create(draft())
     with contextlib.closing(mysql._connect()) as other, other.cursor() as cursor:

@@ -10,8 +10,8 @@ from oboe.config import Settings
 from oboe.daemon.agent import Agent
 from oboe.database.port import Driver
 from oboe.domain.values import Address
+from oboe.hosts.interpreter import settle_interpreter
 from oboe.hosts.logs import start_logging
-from oboe.hosts.memory import settle_memory
 from oboe.hosts.signals import Signals
 
 __all__ = ["run"]
@@ -35,7 +35,7 @@ def run(*, home: Path, ip: str, port: int, rpc_port: int | None, driver: str, pl
     agent.keep_address()
     told = Signals(signal.SIGTERM, signal.SIGINT)
     agent.start()
-    settle_memory()
+    settle_interpreter()
     told.wait()
     agent.stop()
     return 0

@@ -10,6 +10,7 @@ called like any other when that comes to nothing.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -26,9 +27,15 @@ __all__ = ["Reporter"]
 
 _LINES_MAX = 1000
 """In one report."""
-_COMPANY_SECONDS = 0.005
-"""So long a begin waits for company on its way to a home of this process: most often for its own end, which makes it superfluous."""
+_COMPANY_SECONDS = 0.004
+_COMPANY_SECONDS_MAX = 0.1
+"""So long, and up to twice as long, a begin waits for company on its way to a home of this process: most often for its own end, which
+makes it superfluous. The greater time while a crowd is on its way, because a turn takes longer then."""
+_CROWD = 32
+"""Attempts."""
 _OVER = "acknowledged ends"
+_OVER_SECONDS = 0.02
+"""So long an acknowledged end waits for company: nobody waits for it, and what comes next must not wait for its commit."""
 
 
 class _Outgoing:
@@ -97,6 +104,8 @@ class Reporter:
         self._keep = keep
         self._lock = threading.Lock()
         self._outgoing: dict[Fence, _Outgoing] = {}
+        self._begins: dict[tuple[float, int], list[Fence]] = {}
+        """Begun here for a home of this process, by the span of time in which they began."""
         self._ends: list[Fence] = []
         """Acknowledged, and not passed on to ``over`` yet."""
         self._lanes = Lanes("report", limits)
@@ -116,8 +125,10 @@ class Reporter:
                 outgoing.shown = report
             else:
                 outgoing.ended, outgoing.started = report, None
-        if report.phase is not Phase.ENDED or not self._tell_near(report.fence):
-            self._put(report.fence, home, maintainer, begins=report.phase is Phase.STARTED)
+        if report.phase is Phase.STARTED and maintainer == self._here:
+            self._tell_later(report.fence)
+        elif report.phase is not Phase.ENDED or not self._tell_near(report.fence):
+            self._put(report.fence, home, maintainer)
 
     def whole(self, report: Report) -> Report:
         """The same, with the lines told before that no home has acknowledged."""
@@ -174,9 +185,28 @@ class Reporter:
     def stop(self) -> None:
         self._lanes.stop()
 
-    def _put(self, fence: Fence, home: Home, maintainer: Address, *, begins: bool = False) -> None:
-        pause = _COMPANY_SECONDS if begins and maintainer == self._here else 0.0
-        self._lanes.put((home, maintainer), fence, lambda: self._send(fence), after=pause)
+    def _put(self, fence: Fence, home: Home, maintainer: Address) -> None:
+        self._lanes.put((home, maintainer), fence, lambda: self._send(fence))
+
+    def _tell_later(self, fence: Fence) -> None:
+        """Its begin, if that is still news when those that began about now are told."""
+        pause = _COMPANY_SECONDS if len(self._outgoing) < _CROWD else _COMPANY_SECONDS_MAX
+        span = (pause, int(time.monotonic() / pause))
+        with self._lock:
+            fences = self._begins.get(span)
+            if fences is not None:
+                fences.append(fence)
+                return
+            self._begins[span] = [fence]
+        self._lanes.put(span, span, lambda: self._tell_begins(span), after=2 * pause)
+
+    def _tell_begins(self, span: tuple[float, int]) -> None:
+        with self._lock:
+            begun = [(fence, self._outgoing.get(fence)) for fence in self._begins.pop(span)]
+            news = [(fence, one.home, one.maintainer) for fence, one in begun if one is not None and one.started is not None]
+        for fence, home, maintainer in news:
+            if not self._tell_near(fence):
+                self._put(fence, home, maintainer)
 
     def _tell_near(self, fence: Fence) -> bool:
         """Whether a home of this process has all that there is to say of that attempt, or will have it once it has answered."""
@@ -208,7 +238,7 @@ class Reporter:
                 self._outgoing.pop(fence, None)
             more = self._outgoing.get(fence) is outgoing and outgoing.next_report() is not None
         if heard and report.phase is Phase.ENDED:
-            self._lanes.put(_OVER, _OVER, self._pass_ends_on)
+            self._lanes.put(_OVER, _OVER, self._pass_ends_on, after=_OVER_SECONDS)
         if more and not self._tell_near(fence):
             self._put(fence, outgoing.home, outgoing.maintainer)
 

@@ -126,6 +126,25 @@ class SqlHome:
         mutexes = [name for name, needed in (("dag", any(each.wins for each in prepared)), ("log", lines)) if needed]
         numbers = _lock_counters(session, *mutexes) if mutexes else {}
         failed: dict[str, Literal["stale"] | Refused] = {}
+        if len(prepared) == 1 and not prepared[0].wins:
+            kept = [each for each in prepared if _change_alone(session, each)]
+            failed.update((each.key, "stale") for each in prepared if each not in kept)
+            _run_listed(session, statements.RELEASE_LOCKS, [each.key for each in kept if each.releases])
+        else:
+            kept = self._change_together(session, prepared, failed)
+        if moved := [each.search for each in kept if each.search is not None]:
+            session.many(statements.PUT_SEARCH, moved)
+        if changed := [row for each in kept for row in each.sub_tasks]:
+            session.many(statements.PUT_SUB_TASK, changed)
+        if lines:
+            lost = {each.dag_id for each in prepared if each.key in failed}
+            _write_lines(session, [line for line in lines if line.dag_id not in lost], numbers["log"])
+        return failed
+
+    def _change_together(
+        self, session: Session, prepared: Sequence[_Prepared], failed: dict[str, Literal["stale"] | Refused]
+    ) -> list[_Prepared]:
+        """The states of those that have not lost a race, and the maintenance locks that they win; why not, of the others."""
         current = _guard(session, [each.dag_id for each in prepared])
         kept = []
         for each in prepared:
@@ -141,14 +160,7 @@ class SqlHome:
             failed.update(refused)
         if kept:
             session.many(statements.PUT_STATE, [each.state for each in kept])
-        if moved := [each.search for each in kept if each.search is not None]:
-            session.many(statements.PUT_SEARCH, moved)
-        if changed := [row for each in kept for row in each.sub_tasks]:
-            session.many(statements.PUT_SUB_TASK, changed)
-        if lines:
-            lost = {each.dag_id for each in prepared if each.key in failed}
-            _write_lines(session, [line for line in lines if line.dag_id not in lost], numbers["log"])
-        return failed
+        return kept
 
     # Reading
 
@@ -309,6 +321,12 @@ def _lock_counters(session: Session, *names: str) -> dict[str, int]:
 
 def _guard(session: Session, numbers: Sequence[int]) -> dict[int, int]:
     return dict(_rows_listed(session, statements.GUARD, sorted(numbers)))
+
+
+def _change_alone(session: Session, change: _Prepared) -> bool:
+    """Whether its state was as it thought, and is now as it wants: one round trip."""
+    dag_id, *facts = change.state
+    return session.run(statements.CHANGE_STATE, (*facts, dag_id, change.version_before)) == 1
 
 
 def _rows_listed(session: Session, statement: str, keys: Sequence[Any]) -> list[Row]:

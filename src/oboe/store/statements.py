@@ -22,12 +22,13 @@ PUT_STATE = (
     "INSERT INTO dag_state (dag_id, version, state, settled, body) VALUES (?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE "
     "version = VALUES(version), state = VALUES(state), settled = VALUES(settled), body = VALUES(body)"
 )
+CHANGE_STATE = "UPDATE dag_state SET version = ?, state = ?, settled = ?, body = ? WHERE dag_id = ? AND version = ?"
 PUT_SUB_TASK = "INSERT INTO sub_task (dag_id, sub_task, body) VALUES (?, ?, ?) ON DUPLICATE KEY UPDATE body = VALUES(body)"
 INSERT_LINE = (
     "INSERT IGNORE INTO sub_task_log (id, dag_id, sub_task, attempt, seq, logged_at, level, code, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
-# Guarding: the versions as they are, held until the commit
+# Guarding: the versions as they are, held until the commit; a change that comes alone is guarded by its own statement
 GUARD = "SELECT dag_id, version FROM dag_state WHERE dag_id IN ({keys}) ORDER BY dag_id FOR UPDATE"
 
 # Maintenance locks

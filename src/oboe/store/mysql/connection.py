@@ -12,7 +12,7 @@ import pymysql
 from dbutils.pooled_db import PooledDB  # type: ignore[import-untyped]
 from pymysql.connections import Connection
 
-from oboe.domain.errors import OboeError, TryAgain
+from oboe.domain.errors import Bug, OboeError, TryAgain
 from oboe.store.database import Row, Session
 from oboe.store.mysql.errors import LOST, READ_ONLY, UNKNOWN_VARIABLE, error_number, translated_errors
 from oboe.store.mysql.schema import check_schema
@@ -22,10 +22,39 @@ __all__ = ["Connect", "Mysql"]
 T = TypeVar("T")
 Connect = Callable[[], "Connection[Any]"]
 
-_SETTINGS = ("SET time_zone = '+00:00', autocommit = 1", "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+_SETTINGS = (
+    "SET time_zone = '+00:00', autocommit = 1",
+    "SET SESSION sql_mode = REPLACE(@@SESSION.sql_mode, 'NO_BACKSLASH_ESCAPES', '')",  # see `_quoted`
+    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+)
 _LOCK_WAIT = "SET ob_trx_lock_timeout = 3000000, ob_query_timeout = 10000000"
 """Microseconds. A commit waits for another maintainer's that long at most; then the caller tries again."""
 _LOCK_WAIT_ELSEWHERE = "SET innodb_lock_wait_timeout = 3"
+_STATEMENT_CHARS_MAX = 1 << 20
+
+
+def _quoted(text: str) -> str:
+    """A text as a literal. The driver escapes six more characters that need not be, double quotes first of all, and bodies are JSON."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _literal(value: object) -> str:
+    """A whole number, a text, or None."""
+    if isinstance(value, int):
+        return str(int(value))
+    if isinstance(value, str):
+        return _quoted(value)
+    if value is None:
+        return "NULL"
+    raise Bug("store.value", f"no literal for {type(value).__name__}")
+
+
+@lru_cache(maxsize=64)
+def _cut(statement: str) -> tuple[str, str, str]:
+    """What comes before the ``VALUES`` group, the group with the driver's marks, what comes after it."""
+    before, word, rest = statement.partition("VALUES (")
+    group, end, after = rest.partition(")")
+    return before + word[:-1], f"({group.replace('?', '%s')}{end}", after
 
 
 @lru_cache(maxsize=1024)
@@ -50,8 +79,19 @@ class _MysqlSession:
         return int(self._cursor.execute(_translated(statement), values))
 
     def many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
-        """The driver repeats the ``VALUES`` group, and cuts the statement at 1 MB."""
-        self._cursor.executemany(_translated(statement), list(rows))
+        """One statement with a ``VALUES`` group for each row, more where it would become longer than 1 MB: as the driver's own
+        ``executemany``, at a tenth of its price. Values are whole numbers, texts, or None."""
+        before, group, after = _cut(statement)
+        groups: list[str] = []
+        size = 0
+        for row in rows:
+            groups.append(group % tuple([_literal(value) for value in row]))
+            size += len(groups[-1])
+            if size > _STATEMENT_CHARS_MAX:
+                self._cursor.execute(before + ",".join(groups) + after)
+                groups, size = [], 0
+        if groups:
+            self._cursor.execute(before + ",".join(groups) + after)
 
 
 class Mysql:
