@@ -263,9 +263,9 @@ def test_a_follower_without_a_master_says_so() -> None:
     from .fakes import served
 
     follower = FakeControl(keys=FakeKeys(who=Identity.FOLLOWER, root=None))
-    follower.raises["forward"] = Refused("agent.no_master", "none is known")
+    follower.raises["forward"] = Refused("forward.no_master", "none is known")
     with served(follower) as serving:
-        assert get(serving.port, ROUTE).code == "Agent.NoMaster"
+        assert get(serving.port, ROUTE).code == "Request.Forward.MasterAgent.NotFound"
 
 
 def test_a_password_encrypted_for_a_follower_cannot_be_used_by_the_master() -> None:
@@ -280,11 +280,11 @@ def test_a_password_encrypted_for_a_follower_cannot_be_used_by_the_master() -> N
 # Sessions
 
 
-def _open(answer: Any, drawn: bytes) -> str:
+def opened(answer: Any, drawn: bytes) -> str:
     return secrecy.open_body(drawn, answer.data.encode()).decode()
 
 
-def _in_session(port: int, method: str, target: str, body: Any = None, **members: str) -> Any:
+def in_session(port: int, method: str, target: str, body: Any = None, **members: str) -> Any:
     drawn = secrecy.secrets.token_bytes(32)
     known = {"ts": str(int(time.time()) + 60), "uri": target, "keys": base64.b64encode(drawn).decode()}
     header = secrecy.seal_text(PAIR.public_key, json.dumps(known | members).encode())
@@ -293,39 +293,39 @@ def _in_session(port: int, method: str, target: str, body: Any = None, **members
 
 
 def login(port: int) -> str:
-    received, drawn = _in_session(port, "POST", "/api/v1/login", auth="pw1")
-    return _open(received, drawn)
+    received, drawn = in_session(port, "POST", "/api/v1/login", auth="pw1")
+    return opened(received, drawn)
 
 
 def test_a_session_stands_for_the_password_until_it_is_ended(control: FakeControl, port: int) -> None:
     session = login(port)
     assert len(session) == 64
-    assert _in_session(port, "GET", ROUTE, session_id=session)[0].status == 200
-    assert _in_session(port, "GET", ROUTE, session_id="f" * 64)[0].code == "Security.Authentication.SessionInvalid"
+    assert in_session(port, "GET", ROUTE, session_id=session)[0].status == 200
+    assert in_session(port, "GET", ROUTE, session_id="f" * 64)[0].code == "Security.Authentication.SessionInvalid"
     other = login(port)
-    foreign = _in_session(port, "POST", "/api/v1/logout", {"session_id": other}, session_id=session)[0]
+    foreign = in_session(port, "POST", "/api/v1/logout", {"session_id": other}, session_id=session)[0]
     assert foreign.code == "Security.Authentication.SessionInvalid"
-    assert _in_session(port, "POST", "/api/v1/logout", {"session_id": session}, session_id=session)[0].status == 200
-    assert _in_session(port, "GET", ROUTE, session_id=session)[0].code == "Security.Authentication.SessionInvalid"
+    assert in_session(port, "POST", "/api/v1/logout", {"session_id": session}, session_id=session)[0].status == 200
+    assert in_session(port, "GET", ROUTE, session_id=session)[0].code == "Security.Authentication.SessionInvalid"
 
 
 def test_a_change_of_password_ends_every_session(control: FakeControl, port: int) -> None:
     session = login(port)
     control.keys.root = "pw2"
-    assert _in_session(port, "GET", ROUTE, session_id=session)[0].code == "Security.Authentication.SessionInvalid"
+    assert in_session(port, "GET", ROUTE, session_id=session)[0].code == "Security.Authentication.SessionInvalid"
 
 
 def test_a_token_is_exchanged_once(port: int) -> None:
-    received, drawn = _in_session(port, "POST", "/api/v1/sso/token", session_id=login(port))
-    token = _open(received, drawn)
-    received, drawn = _in_session(port, "GET", "/api/v1/sso/exchange", ssotoken=token)
-    assert _in_session(port, "GET", ROUTE, session_id=_open(received, drawn))[0].status == 200
-    codes = [_in_session(port, "GET", "/api/v1/sso/exchange", ssotoken=each)[0].code for each in (token, "", "f" * 64)]
+    received, drawn = in_session(port, "POST", "/api/v1/sso/token", session_id=login(port))
+    token = opened(received, drawn)
+    received, drawn = in_session(port, "GET", "/api/v1/sso/exchange", ssotoken=token)
+    assert in_session(port, "GET", ROUTE, session_id=opened(received, drawn))[0].status == 200
+    codes = [in_session(port, "GET", "/api/v1/sso/exchange", ssotoken=each)[0].code for each in (token, "", "f" * 64)]
     assert codes == ["Security.SSO.Token.AlreadyUsed", "Security.SSO.Token.Missing", "Security.SSO.Token.NotFound"]
 
 
 def test_a_login_without_keys_cannot_be_answered(port: int) -> None:
-    received, _ = _in_session(port, "POST", "/api/v1/login", auth="pw1", keys="")
+    received, _ = in_session(port, "POST", "/api/v1/login", auth="pw1", keys="")
     assert received.code == "Request.AESKey.NotFound"
 
 

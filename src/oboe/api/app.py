@@ -71,7 +71,7 @@ class Api:
             await send_answer(refuse(condition, time.monotonic()), send)
             return
         for prefix, face in self._faces.items():
-            if path.startswith(prefix) and (not prefix or path[len(prefix) :][:1] in ("", "/")):
+            if path.startswith(prefix) and (not prefix or prefix in PREFIXES or path[len(prefix) :][:1] in ("", "/")):
                 await face(scope, receive, send)
                 return
         await send_answer(_NOT_FOUND, send)

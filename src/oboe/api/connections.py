@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from oboe.api.shared.exchange import PEER
+from oboe.api.shared.exchange import PEER, TARGET
 from oboe.hosts.local_socket import peer_uid
 
 __all__ = ["Acceptor", "Http"]
@@ -74,6 +74,7 @@ class Http(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._wait_no_more()
+        cast(dict[str, Any], self.scope)[TARGET] = self.url
         super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -29,11 +29,7 @@ class AgentKeys:
         return self._local.public_key
 
     def root_password(self) -> Secret | None:
-        """A MASTER that was not configured yet answers to the empty password (`obshell-wire.md` §4.5)."""
-        known = self._local.secret("root_password")
-        if known is None and self._local.identity() is Identity.MASTER:
-            return Secret("")
-        return known
+        return self._local.secret("root_password")
 
     def agent_password(self) -> Secret | None:
         return self._local.secret("agent_password")

@@ -139,13 +139,13 @@ class Lifecycle:
         caller: Caller,
         dry_run: bool = False,
     ) -> Dag | Preview:
-        if force and terminate:
-            raise Refused("stop.mode_conflict", "force and terminate exclude each other")
         members, store_answers = self._members()
         targets = targets_of(members, scope, target)
-        if emergency and force and self._alone(targets, store_answers):
+        if emergency and force and not terminate and self._alone(targets, store_answers):
             return self._start("Stop local observer", LocalObserverParams(), caller, dry_run)
         self._require_cluster_agent()
+        if force and terminate:
+            raise Refused("stop.mode_conflict", "force and terminate exclude each other")
         plain, scope = not force and not terminate, scope.upper()
         if plain and len(targets) == len(members):
             raise Refused("stop.all", "stopping everything needs force or terminate")

@@ -82,27 +82,30 @@ class Operations:
     def configure_observer(
         self, settings: Mapping[str, str], scope: str, target: Sequence[str], *, caller: Caller, dry_run: bool
     ) -> Dag | Preview:
-        self._require_before_init()
         wanted = _checked_settings(settings)
+        self._refuse_initialized()
         scope = scope.upper()
         targets = self._targets(scope, target)
+        self._require(Identity.MASTER)
         warnings = self._try_settings(wanted)
         return self._start("Update observer config", ObserverConfigParams(scope, targets, wanted, warnings), caller, dry_run)
 
     def configure_cluster(
         self, cluster_id: int, name: str, root_password: Secret, *, rs_list: str, caller: Caller, dry_run: bool
     ) -> Dag | Preview:
-        self._require_before_init()
         if cluster_id <= 0:
             raise Refused("cluster.id_invalid", f"cluster id {cluster_id} is not above 0")
         if not name:
             raise Refused("cluster.name_empty", "the cluster needs a name")
+        self._refuse_initialized()
+        self._require(Identity.MASTER)
         return self._start("Update cluster config", ClusterConfigParams(cluster_id, name, root_password, rs_list), caller, dry_run)
 
     def init(
         self, *, create_proxyro_user: bool, proxyro_password: Secret, import_script: bool, caller: Caller, dry_run: bool
     ) -> Dag | Preview:
-        self._require_before_init()
+        self._refuse_initialized()
+        self._require(Identity.MASTER)
         if not self._local.cluster_name():
             raise Refused("cluster.not_configured", "the cluster has neither id nor name yet", hint="POST /api/v1/obcluster/config first")
         if self._driver.problem():
@@ -142,10 +145,9 @@ class Operations:
         if identity not in identities:
             raise _wrong_identity(self._local.address, _words(identity), " or ".join(_words(one) for one in identities))
 
-    def _require_before_init(self) -> None:
+    def _refuse_initialized(self) -> None:
         if self._local.identity() is Identity.CLUSTER_AGENT:
             raise Refused("cluster.already_initialized", "the cluster runs already")
-        self._require(Identity.MASTER)
 
     def _same_versions(self, agent: Address, info: PublicInfo) -> None:
         if info.version != self._local.version:

@@ -49,6 +49,8 @@ class ForwardedRequest:
     password: Secret
     from_agent: Address
     language: str = ""
+    keys: bytes = field(default=b"", repr=False)
+    """AES key ‖ IV, for the few answers that are encrypted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,7 @@ class Control(Protocol):
     def status(self, *, probe_timeout: float = 2.0) -> StatusView: ...
     def set_agent_password(self, password: Secret) -> None: ...
     def forward_to_master(self, request: ForwardedRequest) -> ForwardedAnswer:
-        """FOLLOWER only. `Refused` ``agent.no_master``; `Unreachable`."""
+        """FOLLOWER only. `Refused` ``forward.no_master``; `Unreachable`."""
 
     # Reading tasks
     def dag(self, ref: Ref, *, details: bool = True, asked_at: float | None = None) -> DagView:

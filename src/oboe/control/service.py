@@ -125,7 +125,7 @@ class Oboe:
     def forward_to_master(self, request: ForwardedRequest) -> ForwardedAnswer:
         master = self._local.master()
         if master is None:
-            raise Refused("agent.no_master", "this FOLLOWER knows no MASTER")
+            raise Refused("forward.no_master", "this FOLLOWER knows no MASTER")
         return self._peers().call(master.address, "http.forward", request, ForwardedAnswer, timeout=30)
 
     def ready(self) -> Mapping[str, Any]:

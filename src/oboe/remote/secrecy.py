@@ -143,7 +143,7 @@ def open_blocks(private_key: PrivateKey, blocks: Sequence[bytes]) -> list[Opened
 def open_text(private_key: PrivateKey, sealed: str, *, open_blocks: OpenBlocks = open_blocks) -> bytes:
     """The inverse of `seal_text`, for pieces of any length. Every block is decrypted, even after one that fails."""
     try:
-        blocks = base64.b64decode(sealed, validate=True)
+        blocks = _from_base64(sealed.encode())
     except (ValueError, binascii.Error):
         raise _undecipherable() from None
     size = private_key.key_size // 8
@@ -182,7 +182,7 @@ def open_header(private_key: PrivateKey, value: str, *, open_blocks: OpenBlocks 
         raise _undecipherable()
     said = {name.lower(): member for name, member in members.items()}
     try:
-        keys = base64.b64decode(_text(said, "keys"), validate=True)
+        keys = _from_base64(_text(said, "keys").encode())
     except (ValueError, binascii.Error):
         raise _undecipherable() from None
     return RequestHeader(
@@ -210,13 +210,18 @@ def open_body(keys: bytes, body: bytes) -> bytes:
     if len(keys) != 2 * AES_KEY_BYTES:
         raise _undecipherable()
     try:
-        sealed = base64.b64decode(body, validate=True)
+        sealed = _from_base64(body)
         decryptor = _cipher(keys).decryptor()
         padded = decryptor.update(sealed) + decryptor.finalize()
         unpadder = paddings.PKCS7(128).unpadder()
         return unpadder.update(padded) + unpadder.finalize()
     except (ValueError, binascii.Error):
         raise _undecipherable() from None
+
+
+def _from_base64(text: bytes) -> bytes:
+    """Line ends inside are no part of it: encoders of many languages put them there, and Go's decoder, the original's, skips them."""
+    return base64.b64decode(text.translate(None, b"\r\n"), validate=True)
 
 
 def _cipher(keys: bytes) -> Cipher[modes.CBC]:

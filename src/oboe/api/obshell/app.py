@@ -42,12 +42,11 @@ PREFIXES = (PREFIX, "/rpc/v1")
 ROUTES = (*agents.ROUTES, *cluster.ROUTES, *life.ROUTES, *tasks.ROUTES)
 
 TRACE_HEADER = "x-obshell-trace-id"
-TRACE_LENGTH_MAX = 128
 _WHO = "root"
 """Whoever may ask here is one, to requests by key."""
 
 _GUESSES = frozenset({"auth.root_password", "auth.agent_password", "secrecy.undecipherable", "auth.session_unknown", "sso.unknown"})
-_NOT_HEARD = frozenset({"agent.not_member", "agent.no_master", "agent.no_certificate"})
+_NOT_HEARD = frozenset({"agent.not_member", "forward.no_master", "agent.no_certificate"})
 """No MASTER has seen what was passed on to it."""
 _JSON_UTF8 = "application/json; charset=utf-8"
 
@@ -122,7 +121,7 @@ class Obshell:
             return self._not_routed(request)
         route, values = found
         call = self._call(request, values)
-        call.forwarded_by = forwarded.from_agent
+        call.forwarded_by, call.keys = forwarded.from_agent, forwarded.keys
         try:
             self._door.check_password(forwarded.header, forwarded.password)
         except OboeError as error:
@@ -156,6 +155,7 @@ class Obshell:
             password=header.password,
             from_agent=self._control.agent().address,
             language=request.headers.get("accept-language", ""),
+            keys=header.keys,
         )
         answer = self._control.forward_to_master(forwarded)
         if answer.status == 401:
@@ -248,8 +248,9 @@ def _rule(route: Route, values: Mapping[str, str]) -> Rule:
 
 
 def _trace_id(request: Request) -> str:
+    """The one that was sent, as it was sent: the original takes the header's bytes for UTF-8."""
     given = request.headers.get(TRACE_HEADER, "")
-    return given[:TRACE_LENGTH_MAX] if given else new_trace_id()
+    return given.encode("latin-1").decode(errors="replace") if given else new_trace_id()
 
 
 def _redirect(request: Request, location: str) -> Answer:

@@ -8,7 +8,8 @@
 
     SINGLE         anybody, until an agent password is set; then that
     FOLLOWER       not verified here: the MASTER verifies what is passed on to it
-    others         X-OCS-Header: root's password, else what the database says of it; X-OCS-Agent-Header: the agent password
+    others         X-OCS-Header: root's password, else what the database says of it; X-OCS-Agent-Header: the agent password.
+                   A MASTER without either takes the empty root password and any agent header; with an agent password that alone
 
 Beyond the original: a header is used once, it expires at most ten minutes from now, and whatever cannot be opened is answered alike.
 """
@@ -98,7 +99,7 @@ class Door:
         used = _Used(admitted.header.keys or _digest(request, admitted.name), expires)
         if not self._replays.use(used.keys, used.expires, request.received_at):
             raise Refused("auth.expired", "the header was used before", hint="make a header for every request")
-        forward = identity is Identity.FOLLOWER and rule is not Rule.AGENT_PASSWORD_ONLY
+        forward = identity is Identity.FOLLOWER and rule not in (Rule.AGENT_PASSWORD_ONLY, Rule.TOKEN)
         return Admitted(admitted.name, admitted.header, used if forward else None)
 
     def disown(self, admitted: Admitted) -> None:
@@ -120,15 +121,18 @@ class Door:
     def check_password(self, name: str, password: Secret, *, new: bool = False) -> None:
         """Of a MASTER, CLUSTER AGENT and the like. ``new``: the agent password is about to be set."""
         root, agent = self._keys.root_password(), self._keys.agent_password()
+        unset = root is None and self._keys.identity() is Identity.MASTER
         if name == AGENT_HEADER:
             if agent is None:
+                if unset:
+                    return
                 raise _needs_root_password()
             if not _same(password, agent):
                 raise _wrong_agent_password()
             return
         if agent is not None and (root is None or new):
             raise _needs_agent_password()
-        if root is not None and _same(password, root):
+        if _same(password, root) if root is not None else unset and not password:
             return
         if not self._keys.try_root_password(password):
             raise Refused("auth.root_password", "the root password is wrong")
@@ -170,7 +174,7 @@ def _in_time(text: str, now: float) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > _TIMESTAMP_DIGITS_MAX:
         raise Refused("auth.bad_timestamp", "the header's time is not a decimal number of seconds")
     expires = int(text)
-    if now > expires:
+    if int(now) > expires:
         raise Refused("auth.expired", "the header has expired", hint="are the clocks right?")
     if expires > now + VALID_SECONDS_MAX:
         raise Refused("auth.bad_timestamp", f"the header expires more than {VALID_SECONDS_MAX} s from now", hint="are the clocks right?")

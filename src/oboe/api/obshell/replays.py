@@ -24,7 +24,7 @@ class Replays:
         self._refused_until = 0
 
     def use(self, keys: bytes, expires: int, now: float) -> bool:
-        """True the first time, False for ever after. ``expires`` is a Unix second that has not passed."""
+        """True the first time, False for ever after. ``expires`` is a Unix second that has not ended."""
         with self._lock:
             used = self._by_expiry.setdefault(expires, set())
             if keys in used or expires <= self._refused_until:
@@ -45,7 +45,7 @@ class Replays:
 
     def _forget(self, now: float) -> None:
         for second in sorted(self._by_expiry):
-            if second >= now:
+            if second >= int(now):
                 if self._count <= self._limit:
                     return
                 self._refused_until = second

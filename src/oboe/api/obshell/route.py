@@ -12,6 +12,7 @@ import msgspec
 
 from oboe.api.obshell.auth import Door, Rule
 from oboe.api.obshell.codec import created, preview_object
+from oboe.api.obshell.members import as_named
 from oboe.api.obshell.printed import Printed
 from oboe.api.shared.envelope import NO_DATA
 from oboe.control.port import Caller, Control
@@ -76,11 +77,12 @@ class Call:
     headers: list[tuple[str, str]] = field(default_factory=list)
 
     def bind(self, kind: type[T], *, lines: bool = False) -> T:
-        """The body as ``kind``; no body is ``{}``; unknown members are ignored; no text is long or has control characters.
+        """The body as ``kind``; no body is ``{}``; names of members match whatever their case, unknown ones are ignored; no text is long or
+        has control characters.
 
         ``lines``: texts may have several lines. `Refused` ``request.body``."""
         try:
-            asked = decoder(kind, dec_hook=_secret).decode(self.body or b"{}")
+            asked = decoder(kind, dec_hook=_secret).decode(as_named(self.body, kind))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Refused("request.body", f"the body cannot be read: {error}") from None
         texts = _texts(msgspec.to_builtins(asked, enc_hook=Secret.reveal))

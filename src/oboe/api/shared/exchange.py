@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["JSON", "PEER", "Answer", "Request", "Stream"]
+__all__ = ["JSON", "PEER", "TARGET", "Answer", "Request", "Stream"]
 
 JSON = "application/json"
 PEER = "oboe.peer"
 """In the scope of a request that came over the agent's unix socket: the caller's uid."""
+TARGET = "oboe.target"
+"""In the scope: the request target, byte for byte."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

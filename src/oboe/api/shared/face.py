@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from oboe.api.shared.bounds import Bounds
-from oboe.api.shared.exchange import PEER, Answer, Request
+from oboe.api.shared.exchange import PEER, TARGET, Answer, Request
 from oboe.api.shared.room import Full, Held, Room
 
 __all__ = ["ASGIApp", "Face", "Receive", "Scope", "Send", "send_answer"]
@@ -73,9 +73,7 @@ class Face:
 async def _read(scope: Scope, receive: Receive, started: float, bounds: Bounds, held: Held) -> Request:
     received_at = time.time()
     headers = _headers(scope["headers"])
-    raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
     query: str = scope["query_string"].decode("latin-1")
-    target = raw_path.decode("latin-1")
     body = b""
     if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
         try:
@@ -85,7 +83,7 @@ async def _read(scope: Scope, receive: Receive, started: float, bounds: Bounds, 
             raise _Unread from None
     return Request(
         method=scope["method"],
-        target=f"{target}?{query}" if query else target,
+        target=_target(scope, query),
         path=scope["path"],
         query=query,
         headers=headers,
@@ -98,12 +96,24 @@ async def _read(scope: Scope, receive: Receive, started: float, bounds: Bounds, 
     )
 
 
+def _target(scope: Scope, query: str) -> str:
+    """As on the request line; of one that names its host too, the part behind that."""
+    line: bytes = scope.get(TARGET, b"")
+    if line.startswith(b"/"):
+        return line.decode("latin-1")
+    path: str = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
+    return f"{path}?{query}" if query else path
+
+
 def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """By lower-case name; the last of a name counts, but signed ones are joined in the order in which they came."""
+    """By lower-case name; the first of a name counts, but signed ones are joined in the order in which they came."""
     headers: dict[str, str] = {}
     for name, value in raw:
-        key, text = name.decode("latin-1"), value.decode("latin-1")
-        headers[key] = f"{headers[key]},{text}" if key.startswith("x-ocp") and key in headers else text
+        key, text = name.decode("latin-1"), value.decode("latin-1").strip(" \t")
+        if key not in headers:
+            headers[key] = text
+        elif key.startswith("x-ocp"):
+            headers[key] += f",{text}"
     return headers
 
 
