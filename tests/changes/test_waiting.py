@@ -107,7 +107,7 @@ def test_a_paused_dag_that_was_cancelled_still_shows_as_cancelled(place: Place) 
         (("resume", "{id}"), "the dag is not paused"),
         (("approve", "{id}", "first", "--why", "x"), "node 'first' needs no approval"),
         (("approve", "{id}", "third", "--why", "x"), "the dag has no node 'third'"),
-        (("extend", "{id}", "second", "--by", "1m"), "sub-task 1 is not running"),
+        (("extend", "{id}", "second", "--by", "1m"), "sub-task 'second' is not running"),
         (("extend", "{id}", "first", "--until", "2001-01-01T00:00:00Z"), "that time has passed"),
         (("pause", "{id}", "--why", "x", "--until", "2001-01-01T00:00:00Z"), "the pause would end before it begins"),
         (("pause", "{id}", "--why", " "), "say why"),

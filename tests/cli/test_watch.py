@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -91,19 +92,28 @@ def test_a_dag_that_waits_as_a_whole_says_so() -> None:
     assert next(changes(Agent(paused, dag("SUCCEED")), World())).waits == ("paused by ann: lunch",)
 
 
+@pytest.fixture
+def two_hours_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "HERE-2")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
 @pytest.mark.parametrize(
     ("told", "waits"),
     [
         ({"contents": [{"why": "primary age 7.2 of 10 s", "agent": "127.0.0.1:2886"}]}, ("primary age 7.2 of 10 s (127.0.0.1:2886)",)),
         (
             {"contents": [{"why": "primary age 7.2 of 10 s", "agent": "127.0.0.1:2886", "tries": 3, "gives_up": "2026-11-21T03:14:10.5Z"}]},
-            ("primary age 7.2 of 10 s (127.0.0.1:2886, try 3, gives up 03:14:10)",),
+            ("primary age 7.2 of 10 s (127.0.0.1:2886, try 3, gives up 05:14:10)",),
         ),
         ({"contents": ["an approval"]}, ("an approval",)),
         ({"waits": []}, ()),
     ],
 )
-def test_what_the_dag_waits_for_is_told(told: Any, waits: tuple[str, ...]) -> None:
+def test_what_the_dag_waits_for_is_told_in_the_time_of_here(told: Any, waits: tuple[str, ...], two_hours_east: None) -> None:
     looks = list(changes(Agent(dag("RUNNING"), dag("SUCCEED"), waiting=told), World()))
     assert [look.waits for look in looks] == [waits, ()]
 

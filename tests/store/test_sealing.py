@@ -126,3 +126,18 @@ def test_params_that_do_not_fit_are_refused() -> None:
     with pytest.raises(Refused) as refusal:
         open_params(Params, {"zone": "z", "root_password": {"$sealed": Sealer(bytes(32)).seal("x")}}, sealer)
     assert refusal.value.code == "secret.unreadable"
+
+
+def test_a_key_file_that_others_could_read_is_theirs_no_more(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    sealed = Sealer.at(tmp_path).seal("hunter2")
+    (tmp_path / "key").chmod(0o644)
+    assert Sealer.at(tmp_path).unseal(sealed) == Secret("hunter2")
+    assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
+    assert "could be read by others" in caplog.text
+
+
+def test_a_key_file_that_cannot_be_read_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "key").mkdir()
+    with pytest.raises(Refused) as refusal:
+        Sealer.at(tmp_path)
+    assert (refusal.value.code, str(tmp_path / "key") in refusal.value.message) == ("key.unreadable", True)

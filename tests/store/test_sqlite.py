@@ -298,6 +298,16 @@ def test_a_dag_that_cannot_be_read_is_set_aside_and_named(database: Any, table_h
     assert home.poisoned == []
 
 
+def test_a_row_that_is_no_text_hides_no_other(sqlite: Sqlite) -> None:
+    home = SqliteHome(sqlite)
+    dags = [home.create(draft()) for _ in range(3)]
+    sqlite.write(lambda session: session.run("UPDATE dag_state SET body = CAST(x'fffe00' AS TEXT) WHERE dag_id = 2"))
+    assert home.unsettled() == [dags[0], dags[2]]
+    assert [(one.key, one.dag_id) for one in home.poisoned] == [(dags[1].key, 2)]
+    assert home.page(Page()) == [dags[2], dags[0]]
+    assert home.save([step(dags[0])]) == {}
+
+
 # Versions of the tables
 
 
@@ -405,3 +415,10 @@ def test_history_does_not_slow_the_live_ones(sqlite: Sqlite) -> None:
         text, keys = listed(getattr(statements, name), [1, 2, 3], lists=lists)
         plan = sqlite.read(lambda session, t=text, k=keys: session.rows("EXPLAIN QUERY PLAN " + _translated(t), k))
         assert not any(row[-1].startswith("SCAN") for row in plan), (name, plan)
+
+
+def test_what_is_no_file_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "oboe.db").mkdir()
+    with pytest.raises(Refused) as refusal:
+        Sqlite(tmp_path / "oboe.db")
+    assert (refusal.value.code, str(tmp_path / "oboe.db") in refusal.value.message) == ("store.unusable", True)

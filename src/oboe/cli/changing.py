@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from oboe.cli.client import OWN, AgentClient
+from oboe.cli.dags import local_time
 from oboe.cli.failure import AnswerError
 from oboe.cli.follow import require_oboe, show_preview
 from oboe.cli.naming import resolve
@@ -26,19 +27,23 @@ _UNITS = {"d": 86_400.0, "h": 3600.0, "min": 60.0, "m": 60.0, "s": 1.0}
 
 
 def seconds(text: str) -> float:
-    """``90s``, ``10m``, ``1h30m``, ``2d``; a number alone is seconds. `click.BadParameter`."""
+    """``90s``, ``10m``, ``1h30m``, ``2d``, longer than nothing; a number alone is seconds. `click.BadParameter`."""
     found = _PARTS.findall(text)
     if found and "".join(number + unit for number, unit in found) == text:
-        return sum(float(number) * _UNITS[unit] for number, unit in found)
-    try:
-        return float(text)
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is no duration: 90s, 10m, 1h30m, 2d") from None
+        total = sum(float(number) * _UNITS[unit] for number, unit in found)
+    else:
+        total = float(text) if re.fullmatch(r"\d+(\.\d+)?", text) else 0.0
+    if total <= 0:
+        raise click.BadParameter(f"{text!r} is no duration: 90s, 10m, 1h30m, 2d")
+    return total
 
 
 def moment(text: str, *, now: datetime | None = None) -> str:
-    """A time as RFC 3339: ``HH:MM[:SS]`` (the next one), a date with it, or RFC 3339; without an offset it is this host's zone."""
+    """A time as RFC 3339: ``HH:MM[:SS]`` (the next one), a date with it, RFC 3339, or ``+2h`` from now; without an offset it is this
+    host's zone."""
     now = now or datetime.now().astimezone()
+    if text.startswith("+"):
+        return (now + timedelta(seconds=seconds(text[1:]))).isoformat()
     try:
         if re.fullmatch(r"\d\d?:\d\d(:\d\d)?", text):
             hour, minute, second = (*(int(part) for part in text.split(":")), 0)[:3]
@@ -46,7 +51,7 @@ def moment(text: str, *, now: datetime | None = None) -> str:
             return (found if found > now else found + timedelta(days=1)).isoformat()
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise click.BadParameter(f"{text!r} is no time: 14:30, 2030-01-31 14:30, 2030-01-31T14:30:00Z") from None
+        raise click.BadParameter(f"{text!r} is no time: 14:30, 2030-01-31 14:30, 2030-01-31T14:30:00Z, +2h") from None
     return (found if found.tzinfo else found.astimezone()).isoformat()
 
 
@@ -104,14 +109,14 @@ def print_holds(told: Mapping[str, Any]) -> None:
     for hold in told.get("holds") or []:
         click.echo(f"  … waits: {hold['text']}")
     for each in told.get("approvals") or []:
-        click.echo(f"  approved  {each['name']}: by {each['who']} at {each['at'][:19]}: {each['why']}")
+        click.echo(f"  approved  {each['name']}: by {each['who']} at {local_time(each['at'])}: {each['why']}")
     for each in told.get("sub_tasks") or []:
         if each["retries_used"] or (each["retries"] and each["state"] == "RUNNING"):
             click.echo(f"  retries   {each['node']}: {each['retries_used']} of {each['retries']} used")
     names = {each["id"]: each["node"] for each in told.get("sub_tasks") or []}
     for each in told.get("timers") or []:
         if each["kind"] == "timeout":
-            click.echo(f"  times out {names.get(each['sub_task'], each['sub_task'])}: {each['at'][:19].replace('T', ' ')}")
+            click.echo(f"  times out {names.get(each['sub_task'], each['sub_task'])}: {local_time(each['at'])}")
 
 
 @click.command()

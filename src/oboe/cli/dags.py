@@ -21,6 +21,8 @@ __all__ = [
     "DagShown",
     "NodeShown",
     "SubTaskShown",
+    "local_seconds",
+    "local_time",
     "read_dag",
     "seconds_of",
 ]
@@ -125,6 +127,16 @@ def seconds_of(text: Any) -> float:
         return 0.0
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, (moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
+
+
+def local_time(text: str) -> str:
+    """A time on the wire as ``YYYY-MM-DD HH:MM:SS`` of this host's zone, as everything is that people are shown here."""
+    return local_seconds(seconds_of(text))
+
+
+def local_seconds(unix: float) -> str:
+    """The same of Unix seconds."""
+    return datetime.fromtimestamp(unix, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _read_node(data: Mapping[str, Any]) -> NodeShown:

@@ -93,7 +93,7 @@ def check(places: Sequence[Path], *, as_json: bool) -> None:
 @click.option("--param", "-p", "given", multiple=True, metavar="NAME=VALUE", help="A param; lists and objects as JSON. Never a secret.")
 @click.option("--params-file", type=click.Path(path_type=Path), help="Params as a JSON object (- is stdin); --param wins.")
 @click.option("--secret-file", "secret_files", multiple=True, metavar="NAME=FILE", help="A secret param, read from a file.")
-@click.option("--not-before", metavar="TIME", help="Start then at the earliest: 02:00, or a date and time.")
+@click.option("--not-before", metavar="TIME", help="Start then at the earliest: 02:00, a date and time, or +2h.")
 @dry_run_option
 @wait_option
 @client_command

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -61,7 +62,7 @@ def start_agent(home: Path, options: Sequence[str], address: Address, settings: 
     give_up_at = time.monotonic() + settings.agent_start_seconds
     while True:
         if _wait_end(process.pid, _LOOK_SECONDS):
-            raise Refused("agent.not_started", f"the agent ended: {_last_words(log, before)}", hint=f"its output is in {log}")
+            raise Refused("agent.not_started", f"the agent ended: {_last_words(log, before)}", hint=_where_to_look(log))
         found = find_agent(home) if _answers(address, process.pid, settings) else None
         if found is not None:
             return found
@@ -105,6 +106,10 @@ def _log_file(home: Path) -> Path:
     except OSError as error:
         raise Refused("agent.bad_home", f"{home}: {error.strerror}", hint="--home must be a directory that you may write to") from error
     return path
+
+
+def _where_to_look(log: Path) -> str:
+    return f"its output is in {log}" if shutil.disk_usage(log.parent).free else f"the disk of {log.parent} is full: make room there"
 
 
 def _wait_end(pid: int, seconds: float) -> bool:

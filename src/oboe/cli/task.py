@@ -9,7 +9,7 @@ import click
 
 from oboe.cli import changing
 from oboe.cli.client import API, AgentClient
-from oboe.cli.dags import FAILED, DagShown, read_dag
+from oboe.cli.dags import FAILED, DagShown, local_seconds, read_dag
 from oboe.cli.failure import AnswerError
 from oboe.cli.follow import follow, require_oboe, show_preview
 from oboe.cli.naming import dag_path, resolve
@@ -56,7 +56,6 @@ def _all(client: AgentClient) -> dict[str, Any]:
 
 
 def _print_dags(dags: list[DagShown]) -> None:
-    from datetime import UTC, datetime
 
     from rich.table import Table
 
@@ -66,7 +65,7 @@ def _print_dags(dags: list[DagShown]) -> None:
     for column in ("", "id", "name", "stage", "state", "since", "took"):
         table.add_column(column, no_wrap=column in ("", "id", "stage", "took"))
     for dag in sorted(dags, key=lambda each: each.start):
-        since = datetime.fromtimestamp(dag.start, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S") if dag.start else ""
+        since = local_seconds(dag.start) if dag.start else ""
         took = duration(dag.end - dag.start) if dag.finished and dag.end >= dag.start > 0 else ""
         table.add_row(glyph(dag.state, dag.operator), dag.id, dag.name, f"{dag.stage}/{dag.stages}", dag.outcome, since, took)
     console().print(table)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from oboe.cli.client import API, OWN, AgentClient
-from oboe.cli.dags import RUNNING, DagShown, read_dag, seconds_of
+from oboe.cli.dags import RUNNING, DagShown, local_time, read_dag, seconds_of
 from oboe.cli.failure import AnswerError
 from oboe.config import Settings
 from oboe.domain.errors import Refused, Unreachable
@@ -155,10 +155,10 @@ def _words(told: Any) -> Sequence[str]:
 
 
 def _circumstances(told: Mapping[str, Any]) -> Iterator[str]:
-    """Where, how often it looked, and when it gives up (the time of day, in the agent's zone)."""
+    """Where, how often it looked, and when it gives up (the time of day here)."""
     if isinstance(told.get("agent"), str) and told["agent"]:
         yield str(told["agent"])
     if isinstance(told.get("tries"), int) and told["tries"] > 1:
         yield f"try {told['tries']}"
     if isinstance(told.get("gives_up"), str):
-        yield f"gives up {told['gives_up'][11:19]}"
+        yield f"gives up {local_time(told['gives_up'])[11:]}"

@@ -12,6 +12,7 @@ import logging
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 from oboe.config import Settings
 from oboe.daemon.parts import Faces, Membership, Stores, Uses, Whereabouts, Wires, Work, limits_of
@@ -62,10 +63,10 @@ class Agent:
     # Life
 
     def keep_address(self) -> None:
-        """The address is the agent's name for ever once others know it. `Refused` ``agent.address_changed``."""
+        """The address is the agent's name for ever once others know it. `Refused` ``agent.address_changed`` ``agent.address_damaged``."""
         path = self.home / "address.json"
         now = {"ip": self.address.ip, "port": self.address.port, "rpc_port": self.local.rpc_port}
-        kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else now
+        kept = _kept_address(path) or now
         if kept != now and self.local.identity() is not Identity.SINGLE:
             was = f"{kept['ip']}:{kept['port']} (agents: {kept['rpc_port']})"
             hint = "start it with that address; an agent that is SINGLE may change it"
@@ -114,6 +115,18 @@ class Agent:
 
     def _announce(self) -> None:
         self._cluster.announce_members()
+
+
+def _kept_address(path: Path) -> dict[str, Any] | None:
+    """As it was written down when the agent last started; None: it never did."""
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        return {"ip": str(kept["ip"]), "port": int(kept["port"]), "rpc_port": int(kept["rpc_port"])}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        hint = "remove it if the agent is in no cluster; else restore it, or write down the address that the cluster knows"
+        raise Refused("agent.address_damaged", f"{path}: {type(error).__name__}: {error}", hint=hint) from error
 
 
 def _lock(home: Path) -> int:

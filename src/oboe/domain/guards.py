@@ -49,7 +49,7 @@ def _retry_one(dag: Dag, index: int) -> Refused | None:
     if isinstance(sub_task, Refused):
         return sub_task
     if not sub_task.broken:
-        return Refused("sub_task_retry.not_failed", f"sub-task {index} is not FAILED")
+        return Refused("sub_task_retry.not_failed", f"sub-task {_called(dag, index)} is not FAILED")
     if sub_task.unsure or torn(dag):
         return Refused("sub_task_retry.unsure", "after the store went back, it is not known what may be retried")
     state = dag_state(dag)
@@ -74,7 +74,7 @@ def _cancel(dag: Dag, request: Cancel, now: int) -> Refused | None:
         if isinstance(sub_task, Refused):
             return sub_task
         if not sub_task.live and not sub_task.resting:
-            return Refused("sub_task_cancel.finished", f"sub-task {request.sub_task} is not running")
+            return Refused("sub_task_cancel.finished", f"sub-task {_called(dag, request.sub_task)} is not running")
         return _flagged(dag, "sub_task_cancel", (dag.plan.node_of[request.sub_task],), lambda flags: flags.cancellable)
     if dag_state(dag) not in (State.READY, State.RUNNING):
         return Refused("cancel.finished", "the dag is not running")
@@ -117,7 +117,7 @@ def _pass_one(dag: Dag, index: int) -> Refused | None:
     if dag.operator is Operator.ROLLBACK:
         return Refused("sub_task_pass.rolling_back", "the dag rolls back", hint="skip the undo instead")
     if not sub_task.broken:
-        return Refused("sub_task_pass.not_failed", f"sub-task {index} is not FAILED")
+        return Refused("sub_task_pass.not_failed", f"sub-task {_called(dag, index)} is not FAILED")
     return _flagged(dag, "sub_task_pass", (dag.plan.node_of[index],), lambda flags: flags.skippable)
 
 
@@ -135,7 +135,7 @@ def _skip(dag: Dag, request: Skip, now: int) -> Refused | None:
     if isinstance(sub_task, Refused):
         return sub_task
     if not sub_task.broken:
-        return Refused("skip.not_failed", f"sub-task {request.sub_task} is not FAILED")
+        return Refused("skip.not_failed", f"sub-task {_called(dag, request.sub_task)} is not FAILED")
     nodes = () if _abandoned(sub_task) else (dag.plan.node_of[request.sub_task],)
     return _flagged(dag, "skip", nodes, lambda flags: flags.skippable)
 
@@ -179,9 +179,9 @@ def _extend(dag: Dag, request: Extend, now: int) -> Refused | None:
     if isinstance(sub_task, Refused):
         return sub_task
     if sub_task.state is not State.RUNNING or sub_task.resting:
-        return Refused("extend.not_running", f"sub-task {request.sub_task} is not running")
+        return Refused("extend.not_running", f"sub-task {_called(dag, request.sub_task)} is not running")
     if sub_task.stopping:
-        return Refused("extend.stopping", f"sub-task {request.sub_task} is being stopped")
+        return Refused("extend.stopping", f"sub-task {_called(dag, request.sub_task)} is being stopped")
     return None if request.until > now else Refused("extend.past", "that time has passed")
 
 
@@ -200,6 +200,13 @@ def _unsure(dag: Dag, operator: str) -> Refused | None:
     if not silent:
         return None
     return Refused(f"{operator}.unsure", f"the store went back, and {', '.join(silent)} has not said what it did", hint="wait, or pass it")
+
+
+def _called(dag: Dag, index: int) -> str:
+    """What people call a sub-task: its node, and its agent where there are several."""
+    node = dag.plan.nodes[dag.plan.node_of[index]]
+    agent = dag.sub_tasks[index].agent
+    return f"{node.name!r} on {agent}" if len(node.agents) > 1 and agent is not None else repr(node.name)
 
 
 def _sub_task(dag: Dag, index: int) -> SubTask | Refused:

@@ -240,7 +240,11 @@ class Attempt:
         self.check()
         self._calls += 1
         directory = attempt_directory(self._tools.work_root, self.fence) / f"call-{self._calls}"
-        running = self._running = self._tools.launch(command, directory=directory, env=env, cwd=cwd, stdin=stdin)
+        try:
+            running = self._running = self._tools.launch(command, directory=directory, env=env, cwd=cwd, stdin=stdin)
+        except OSError as error:
+            hint = "the agent writes down a command in its home before it begins: make room there, then retry"
+            raise StepFailed("call.not_begun", f"{command[0]} was not begun: {error.strerror}", hint=hint) from error
         patience = self.patience(timeout)
         self.transcript.waiting = Waiting(f"the command {command[0]}", patience.since, patience.until, 1)
         try:

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from oboe.domain.errors import Refused
 from oboe.domain.model import Dag, Maintenance
-from oboe.domain.values import MaintenanceKind
+from oboe.domain.values import SECOND, MaintenanceKind
 
 __all__ = ["GLOBAL_SCOPE", "RECALL_SCOPE", "HeldLock", "MaintenanceHeld", "conflict", "lock_of", "recall_lock", "scope_of"]
 
@@ -60,10 +61,10 @@ class MaintenanceHeld(Refused):
 
 
 def _held_by(lock: HeldLock) -> tuple[str, str]:
-    """Message and hint."""
+    """Message and hint. No id: each dialect has its own for the same dag."""
     what = {MaintenanceKind.GLOBAL: "everything", MaintenanceKind.OBPROXY: "obproxy"}.get(lock.kind, _named(lock.scope))
-    text = f"{lock.dag_name} (dag {lock.dag_id}) holds the maintenance lock on {what}"
-    return text, "wait until it settles, or roll it back, or pass it"
+    since = datetime.fromtimestamp(lock.taken_at // SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{lock.dag_name} holds the maintenance lock on {what} since {since}", "wait until it settles, or roll it back, or pass it"
 
 
 def scope_of(maintenance: Maintenance) -> str:

@@ -5,6 +5,7 @@ A sealed text is ``1:`` and the base64 of nonce and ciphertext; in JSON it stand
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 from base64 import b64decode, b64encode
@@ -27,6 +28,8 @@ _NONCE_BYTES = 12
 _FORM = "1:"
 _MEMBER = "$sealed"
 
+_log = logging.getLogger(__name__)
+
 
 class Sealer:
     """Seals and unseals under one key of 32 bytes."""
@@ -40,13 +43,20 @@ class Sealer:
 
     @classmethod
     def at(cls, home: Path) -> Sealer:
-        """The key file ``key`` of an agent's home, made with mode 0600 if there is none."""
+        """The key file ``key`` of an agent's home, made with mode 0600 if there is none; one that others could read is theirs no more.
+
+        `Refused` ``key.damaged`` ``key.unreadable``."""
         path = home / "key"
         home.mkdir(parents=True, exist_ok=True)
         try:
             key = path.read_bytes()
+            if path.stat().st_mode & 0o077:
+                path.chmod(0o600)
+                _log.warning("%s could be read by others, and cannot any more: did anybody see it?", path)
         except FileNotFoundError:
             key = _make_key(path)
+        except OSError as error:
+            raise Refused("key.unreadable", f"{path}: {error.strerror}", hint="the agent's user must be able to read it") from error
         if len(key) != KEY_BYTES:
             raise Refused("key.damaged", f"{path} is no key", hint="restore it from a backup: nothing sealed under it can be read without")
         return cls(key)

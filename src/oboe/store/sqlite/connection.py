@@ -56,7 +56,20 @@ class _SqliteSession:
         self._connection = connection
 
     def rows(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
-        return self._connection.execute(_translated(statement), values).fetchall()
+        try:
+            return self._connection.execute(_translated(statement), values).fetchall()
+        except sqlite3.OperationalError as failure:
+            if "decode to UTF-8" not in str(failure):
+                raise
+            return self._damaged_rows(statement, values)
+
+    def _damaged_rows(self, statement: str, values: Sequence[Any]) -> list[Row]:
+        """The same with escapes that no JSON has: a damaged body is known for what it is, and hides no other row."""
+        self._connection.text_factory = lambda raw: raw.decode("utf-8", "backslashreplace")
+        try:
+            return self._connection.execute(_translated(statement), values).fetchall()
+        finally:
+            self._connection.text_factory = str
 
     def run(self, statement: str, values: Sequence[Any] = ()) -> int:
         return self._connection.execute(_translated(statement), values).rowcount
@@ -82,7 +95,8 @@ class _Job:
 class Sqlite:
     """A file that homes, inbox and facts share; opening it brings its tables up to date.
 
-    `Refused` ``store.newer`` for a file of a later release; `TryAgain` ``store.busy`` and ``store.no_space`` for what passes."""
+    `Refused` ``store.newer`` for a file of a later release, ``store.unusable`` for what is none;
+    `TryAgain` ``store.busy`` and ``store.no_space`` for what passes."""
 
     def __init__(
         self, path: Path, *, busy_seconds: float = 5.0, readers_max: int = 8, batch_max: int = 256, log_bytes: int = LOG_BYTES
@@ -105,8 +119,11 @@ class Sqlite:
             raise Refused(
                 "store.library_too_old", f"SQLite {sqlite3.sqlite_version} is older than {oldest}", hint="use a newer Python build"
             )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        except OSError as failure:
+            raise Refused("store.unusable", f"{path}: {failure.strerror}", hint="it must be a file that the agent may write") from failure
         with _translated_errors():
             self._writer = self._connect()
             try:
@@ -278,7 +295,8 @@ def _as_ours(failure: BaseException) -> BaseException:
         return TryAgain("store.no_space", f"the store cannot grow: {failure}", hint="make room on its disk", after_seconds=5)
     if code in _PASSES:
         return TryAgain("store.busy", f"the store does not answer: {failure}")
-    return Bug("store.failed", f"the store: {failure}")
+    damaged = code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
+    return Bug("store.failed", f"the store: {failure}", hint="restore oboe.db of this home from a backup" if damaged else "")
 
 
 @contextmanager
