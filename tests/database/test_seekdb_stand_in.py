@@ -132,6 +132,39 @@ def test_a_standby_that_cannot_go_on_is_recognised(tmp_path: Path, number: int, 
     assert (Path(instance.base_dir) / "store").exists(), "what ever served is never wiped"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[errcode=-4233] [server_start 12/14] observer start fail, the stop status is false",
+        "[errcode=-4233] server runtime did not become ready(ret=-4233)",
+        "[errcode=-4233] failure occurs, stop observer startup(ret=-4233)",
+    ],
+)
+def test_a_reason_that_was_lost_with_the_end_of_the_log_is_asked_for_once_more(tmp_path: Path, text: str) -> None:
+    script = f"""mkdir -p $base/log; echo start >> $base/../starts
+echo '[2026] INFO  [STORAGE] log_id=12-42334' >> $base/log/seekdb.log
+case "$*" in *enable_async_syslog=False*) echo '[2026] EDIAG [STORAGE] start {text}' >> $base/log/seekdb.log;; esac; exit 1"""
+    driver = stand_in(tmp_path, script)
+    instance = deployed(driver, tmp_path / "home")
+    served(instance)
+    run = RunDouble()
+    with pytest.raises(StepFailed) as raised:
+        driver.start(instance, source=None, run=run)
+    assert raised.value.code == "database.redo_recycled"
+    assert (tmp_path / "home" / "starts").read_text().count("start") == 2
+    assert any("its reason was lost" in line for line in run.lines)
+
+
+def test_a_number_that_looks_like_it_is_no_reason(tmp_path: Path) -> None:
+    line = LINE.format(code=-4016, text="start fail, log_id=1-4233 ret=-42337")
+    driver = stand_in(tmp_path, f"mkdir -p $base/log; echo '{line}' >> $base/log/seekdb.log; exit 1")
+    instance = deployed(driver, tmp_path / "home")
+    served(instance)
+    with pytest.raises(StepFailed) as raised:
+        driver.start(instance, source=None, run=RunDouble())
+    assert raised.value.code == "database.start_failed"
+
+
 def test_a_failed_clone_is_wiped_before_each_try(tmp_path: Path) -> None:
     script = 'test -e $base/store && echo stale >> $base/../stale; mkdir $base/store; echo "$@" > $base/../arguments; exit 1'
     driver = stand_in(tmp_path, script)

@@ -45,15 +45,19 @@ def client(agent: Agent) -> AgentClient:
     return made
 
 
-def done(asked: AgentClient, path: str, body: dict[str, Any]) -> DagShown:
-    """The dag that was made, once it is over; it must have ended well."""
-    made = read_dag(asked.post(f"{API}{path}", body).data)
+def followed(asked: AgentClient, dag: DagShown) -> DagShown:
+    """The dag once it is SUCCEED or FAILED."""
 
     def over() -> DagShown | None:
-        now = read_dag(asked.get(f"{API}/task/dag/{made.id}", show_details="true").data)
+        now = read_dag(asked.get(f"{API}/task/dag/{dag.id}", show_details="true").data)
         return now if now.finished else None
 
-    found: DagShown = eventually(over, BOUND)
+    return eventually(over, BOUND)  # type: ignore[no-any-return]
+
+
+def done(asked: AgentClient, path: str, body: dict[str, Any]) -> DagShown:
+    """The dag that was made, once it is over; it must have ended well."""
+    found = followed(asked, read_dag(asked.post(f"{API}{path}", body).data))
     told = [line for node in found.nodes for sub_task in node.sub_tasks for line in sub_task.logs]
     assert (found.state, found.operator) == (SUCCEED, "RUN"), told
     return found

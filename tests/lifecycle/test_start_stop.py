@@ -126,7 +126,7 @@ def test_a_standby_whose_redo_is_gone_says_so_names_the_way_on_and_the_way_is_op
 
     start = cluster.failed(first, cluster.ask(first, "/ob/start", scope(joiner)), at=READY[-1], why="recycled the redo")
 
-    assert any(f"scale in {joiner.address}, then scale it out again" in line for line in lines(start)), lines(start)
+    assert any(f"oboe cluster rebuild {joiner.address}" in line for line in lines(start)), lines(start)
     for host in (first, joiner):
         eventually(lambda host=host: host.public("/api/v1/status")["underMaintenance"] is False)
     cluster.good(cluster.over(first, cluster.ask(first, "/ob/scale_in", leaves(joiner))))

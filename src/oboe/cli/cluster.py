@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from oboe.cli.client import API, AgentClient
+from oboe.cli.client import API, OWN, AgentClient
 from oboe.cli.failure import AnswerError
 from oboe.cli.follow import submitted
 from oboe.cli.session import Session, address_of, client_command, dry_run_option, print_json, read_secret, wait_option
@@ -141,6 +141,17 @@ def scale_in(session: Session, old_agent: str, *, force_kill: bool, dry_run: boo
     body = {"agent_info": _agent(address_of(old_agent)), "force_kill": force_kill}
     with session.client() as client:
         submitted(session, client, f"{API}/ob/scale_in", body, dry_run=dry_run, wait=wait)
+
+
+@cluster.command()
+@click.argument("standby", metavar="HOST:PORT")
+@dry_run_option
+@wait_option
+@client_command
+def rebuild(session: Session, standby: str, *, dry_run: bool, wait: bool) -> None:
+    """Wipe the standby of an agent, which cannot go on, and clone it anew. The primary is never wiped."""
+    with session.client() as client:
+        submitted(session, client, f"{OWN}/standbys/{address_of(standby)}/rebuild", {}, dry_run=dry_run, wait=wait)
 
 
 @cluster.command("delete-zone")

@@ -159,6 +159,7 @@ class Led:
         done = tuple(
             node.name for index, node in enumerate(dag.plan.nodes) if all(dag.sub_tasks[i].done for i in dag.plan.sub_tasks_of(index))
         )
+        broken = {dag.plan.nodes[dag.plan.node_of[index]].name: None for index, one in enumerate(dag.sub_tasks) if one.broken}
         failed: list[str] = []
         told: dict[str, list[str]] = {}
         for record in self._own.logs(dag):
@@ -174,4 +175,5 @@ class Led:
             done=done,
             lines=tuple(failed),
             node_lines={node: tuple(lines) for node, lines in told.items()},
+            failed=tuple(broken),
         )

@@ -1,4 +1,5 @@
-"""Life of a running cluster: scale in, delete zone, start, stop. What is checked before a dag is created, and which dag that is.
+"""Life of a running cluster: scale in, delete zone, rebuild a standby, start, stop. What is checked before a dag is
+created, and which dag that is.
 
 Start and stop are dags of the asked agent's home, and take its own list of members while the cluster's tables are away.
 """
@@ -23,6 +24,7 @@ from oboe.membership.verbs import AskStatus
 from oboe.playbooks.agent.kill_observer import KillObserverParams
 from oboe.playbooks.agent.local_observer import LocalObserverParams
 from oboe.playbooks.cluster.delete_zone import DeleteZoneParams
+from oboe.playbooks.cluster.rebuild_standby import RebuildStandbyParams
 from oboe.playbooks.cluster.scale_in import ScaleInParams
 from oboe.playbooks.cluster.stop import StopParams
 from oboe.playbooks.departing import Departing
@@ -103,6 +105,25 @@ class Lifecycle:
             raise Refused("server.stopped_elsewhere", f"zone {stopped[0]} is stopped, or a server in it", hint="start it first")
         notes = tuple(f"{one.agent}: its database at {one.name} is removed, the agent becomes SINGLE" for one in going)
         return self._start("Delete zone", DeleteZoneParams(zone, going), caller, dry_run, notes)
+
+    # What cannot go on
+
+    def rebuild(self, agent: Address, *, caller: Caller, dry_run: bool = False) -> Dag | Preview:
+        """Wipe that agent's standby and clone it anew. Without a primary nothing is wiped: what is left may be the only copy."""
+        self._require_cluster_agent()
+        server = next((row for row in self._link.servers() if row.agent == agent), None)
+        if server is None:
+            raise Refused("agent.unknown", f"the cluster has no server of {agent}")
+        self._link.lost()
+        primary = self._link.primary()
+        if (primary.ip, primary.rpc_port) == (server.ip, server.rpc_port):
+            hint = "switch over to a standby first"
+            raise Refused("server.is_primary", f"{server.ip}:{server.rpc_port} is the primary: it is never wiped", hint=hint)
+        notes = (
+            f"{agent}: everything that its database at {server.ip}:{server.rpc_port} holds is removed",
+            f"it is cloned anew from the primary at {primary.ip}:{primary.rpc_port}",
+        )
+        return self._start("Rebuild standby", RebuildStandbyParams(str(agent)), caller, dry_run, notes)
 
     # Starting and stopping
 

@@ -86,6 +86,9 @@ class Life(Protocol):
     def delete_zone(self, zone: str, *, caller: Caller, dry_run: bool = False) -> Dag | Preview | None:
         """``zone.is_own`` ``zone.not_empty`` ``server.stopped_elsewhere``."""
 
+    def rebuild(self, agent: Address, *, caller: Caller, dry_run: bool = False) -> Dag | Preview:
+        """``agent.unknown`` ``server.is_primary`` ``agent.wrong_identity`` ``maintenance.held``; `Unreachable` ``cluster.no_primary``."""
+
     def start(
         self,
         scope: str,

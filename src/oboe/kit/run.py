@@ -50,6 +50,8 @@ class ChildStatus:
     """Log lines of FAILED sub-tasks."""
     node_lines: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Node name → informational log lines, for nodes that are done."""
+    failed: tuple[str, ...] = ()
+    """Names of FAILED nodes, in plan order."""
 
 
 class Run(Protocol):

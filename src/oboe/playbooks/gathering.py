@@ -122,7 +122,8 @@ class WaitAll(_MainStep):
         status = run.watch(child, reached, why=f"{last} on {run.agent}", timeout=_WORK_SECONDS)
         if last not in status.done or (status.operator != "RUN" and str(run.agent) in params.targets):
             let_go(run, *(one for one in self.children(run) if str(one.agent) not in params.targets))
-            raise StepFailed("child.failed", f"{last} failed on {run.agent}: {'; '.join(status.lines[-3:]) or 'it was given up'}")
+            where = status.failed[0] if status.failed else last
+            raise StepFailed("child.failed", f"{where} failed on {run.agent}: {'; '.join(status.lines[-3:]) or 'it was given up'}")
         for node, lines in status.node_lines.items():
             for line in lines if node != "Wait for task to end" else ():
                 run.log(f"{node}: {line}")

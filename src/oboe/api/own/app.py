@@ -8,7 +8,7 @@ from typing import Any
 from oboe.api.obshell.app import Obshell
 from oboe.api.obshell.auth import Door
 from oboe.api.obshell.route import Call, Route
-from oboe.api.own import dags, events, hosts, playbooks, users
+from oboe.api.own import dags, events, hosts, playbooks, standbys, users
 from oboe.control.port import Control
 
 __all__ = ["PREFIX", "ROUTES", "own_api"]
@@ -28,6 +28,7 @@ _ROUTES = (
     *playbooks.ROUTES,
     *users.ROUTES,
     *hosts.ROUTES,
+    *standbys.ROUTES,
 )
 ROUTES = tuple(replace(route, once=route.method == "POST") for route in _ROUTES)
 

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import msgspec
 
 from oboe.database.port import Driver, Instance
-from oboe.domain.errors import StepFailed
 from oboe.domain.model import Home, Maintenance
 from oboe.domain.values import HomeKind, Identity, MaintenanceKind
-from oboe.kit import Run, Secret, Sketch, Step, playbook
+from oboe.kit import Run, Sketch, Step, playbook
 from oboe.kit.naming import Naming
 from oboe.membership.local import LocalAgent
-from oboe.playbooks.agent.observer import StartParams, WorkdirParams, deploy_instance, remove_instance, start_instance
+from oboe.playbooks.agent.observer import WorkdirParams, deploy_instance, remove_instance
 from oboe.playbooks.agent.sync_from_cluster import SyncParams, synchronize
+from oboe.playbooks.cloning import clone_whole
 
 __all__ = ["LocalScaleOutParams", "local_scale_out"]
 
 _LED_SECONDS = 3600.0
 """How long the twin waits for its leader's next word."""
-
-_WHOLE_TRIES = 3
-_LATER_SECONDS = 20.0
-"""After so long a table is in the primary's checkpoint without anybody asking for it (measured)."""
-_NEW_SECONDS = 120.0
-_CATCH_UP_SECONDS = 15.0
 
 
 class LocalScaleOutParams(msgspec.Struct):
@@ -114,37 +107,7 @@ class StartClone(_LedStep):
 
     def run(self, run: Run) -> None:
         params = run.params(LocalScaleOutParams)
-        instance, driver = params.workdir.instance, run.use(Driver)
-        for _ in range(_WHOLE_TRIES):
-            began = time.time()
-            start_instance(run, StartParams(instance, "clone", source=params.source))
-            lost = self._lost(run, instance, params.sync.root_password, began)
-            if not lost:
-                return
-            run.warn(f"the clone will never show {', '.join(lost)}, made as it began; it is made again in {_LATER_SECONDS:.0f} s")
-            driver.destroy(instance, run)
-            self._rest(run)
-            deploy_instance(run, params.workdir)
-        hint = "RETRY when no tables are being made"
-        raise StepFailed("database.clone_not_whole", f"{_WHOLE_TRIES} clones missed tables that were made as they began", hint=hint)
-
-    def _rest(self, run: Run) -> None:
-        until = time.monotonic() + _LATER_SECONDS
-        run.wait_until(lambda: time.monotonic() >= until, why="the primary's next checkpoint", timeout=_LATER_SECONDS + 30)
-
-    def _lost(self, run: Run, instance: Instance, password: Secret, began: float) -> list[str]:
-        """What cannot be read for as long as a whole clone may need to catch up."""
-        driver, lost = run.use(Driver), [""]
-
-        def whole() -> bool:
-            lost[:] = driver.unreadable_tables(instance, password, began - _NEW_SECONDS)
-            return not lost
-
-        try:
-            run.wait_until(whole, why=lambda: f"the clone to show {', '.join(lost)}", timeout=_CATCH_UP_SECONDS, every=0.5)
-        except StepFailed:
-            return lost
-        return []
+        clone_whole(run, params.workdir, params.source, params.sync.root_password)
 
     def rollback(self, run: Run) -> None:
         run.use(Driver).stop(_instance(run), graceful=False, run=run)

@@ -60,7 +60,7 @@ def start_again(run: Run) -> bool:
         if error.code not in _LOST:
             raise
         own = run.use(LocalAgent)
-        hint = f"scale in {own.address}, then scale it out again: it becomes a new standby"
+        hint = f"oboe cluster rebuild {own.address}: it is wiped, and cloned anew from the primary"
         raise StepFailed(error.code, error.message, hint=hint) from error
     if not running:
         run.log("update self OB port")

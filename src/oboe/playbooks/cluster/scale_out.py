@@ -24,11 +24,11 @@ from oboe.membership.local import LocalAgent
 from oboe.membership.member import member_from_row
 from oboe.membership.verbs import Configure, ConfigureAnswer, Invite
 from oboe.playbooks.agent.local_scale_out import LocalScaleOutParams
-from oboe.playbooks.agent.observer import DestroyParams, WorkdirParams
+from oboe.playbooks.agent.observer import DestroyParams
 from oboe.playbooks.agent.remove import ToSingleParams
 from oboe.playbooks.agent.sync_from_cluster import SyncParams
+from oboe.playbooks.cloning import check_follows, local_secret, wait_until_advances, wait_until_clonable, workdir_for
 from oboe.playbooks.leading import child_from, child_id, copy_lines, follow_node, lead_to_end, reach, release_strays, undo_child
-from oboe.remote.authority import Authority
 from oboe.remote.messages import Nothing
 
 __all__ = ["ScaleOutParams", "cluster_scale_out"]
@@ -81,19 +81,16 @@ class CreateTwin(_ScaleOutStep):
     """Create *Local scale out* on the joining agent."""
 
     def run(self, run: Run) -> dict[str, Any]:
-        params, local, link = run.params(ScaleOutParams), run.use(LocalAgent), run.use(ClusterLink)
+        params = run.params(ScaleOutParams)
         agent = _joiner(run)
-        instance = _instance(run)
-        authority = Authority.load(local.text("authority_certificate"), _secret(local, "authority_key"))
-        issued = authority.database_certificate(instance.ip)
-        primary = link.primary()
+        primary = run.use(ClusterLink).primary()
         twin = LocalScaleOutParams(
             zone=params.zone,
             uuid=str(uuid.UUID(hex=run.dag_key)),
             main_dag_id=run.dag_id,
-            workdir=WorkdirParams(instance, issued.ca, issued.certificate, Secret(issued.key)),
+            workdir=workdir_for(run, _instance(run)),
             source=f"{primary.ip}:{primary.rpc_port}",
-            sync=SyncParams(_secret(local, "root_password"), _secret(local, "store_password"), _secret(local, "authority_key")),
+            sync=SyncParams(*(local_secret(run, name) for name in ("root_password", "store_password", "authority_key"))),
         )
         child = run.lead(agent, "Local scale out", twin, name="Local scale out")
         run.log(f"create local scale out dag success, genericID:{child_id(run, child)}")
@@ -147,11 +144,11 @@ class WaitStart(_ScaleOutStep):
         twin, link = _twin(run), run.use(ClusterLink)
         agents = [member.address.ip for member in link.members()] + [_instance(run).ip]
         try:
-            link.let_in(sorted(set(agents)), _secret(run.use(LocalAgent), "root_password"))
+            link.let_in(sorted(set(agents)), local_secret(run, "root_password"))
         except OboeError:
             # Root's password has been changed behind our back, perhaps: the primary's own agent knows it, or will be told it.
             reach(run, link.primary().agent, "database.invite", Invite(sorted(set(agents))), Nothing)
-        self._wait_until_clonable(run, link)
+        wait_until_clonable(run, link)
         run.tell(twin, "start")
         run.log("retry stage: 4 successfully")
         status = follow_node(run, twin, "Start observer", timeout=1200, retry=run.attempt > 1)
@@ -160,19 +157,6 @@ class WaitStart(_ScaleOutStep):
 
     def rollback(self, run: Run) -> None:
         """The twin is undone as a whole."""
-
-    def _wait_until_clonable(self, run: Run, link: ClusterLink) -> None:
-        """A clone made too early would never be whole. The log says what is waited for; the primary is asked to hurry."""
-        seen = [link.clone_obstacle(hasten=True)]
-        if not seen[0]:
-            return
-        run.log(f"a clone waits for {seen[0]}")
-
-        def clonable() -> bool:
-            seen[0] = link.clone_obstacle(hasten=True)
-            return not seen[0]
-
-        run.wait_until(clonable, why=lambda: seen[0], timeout=120, every=0.25)
 
 
 class PreviousCheck(_ScaleOutStep):
@@ -184,18 +168,7 @@ class PreviousCheck(_ScaleOutStep):
         if link.has_zone(params.zone) == params.new_zone:
             raise StepFailed("zone.changed", f"zone {params.zone} {'appeared' if params.new_zone else 'vanished'} meanwhile")
         instance = _instance(run)
-        seen = link.replication_of(instance.ip, instance.mysql_port)
-        if seen.role != "STANDBY" or seen.status != "NORMAL":
-            raise StepFailed("standby.not_normal", f"the new database is {seen.role or 'silent'} {seen.status}, not STANDBY NORMAL")
-        run.wait_until(
-            lambda: link.reads_at(instance.ip, instance.mysql_port),
-            why="the new database to show the cluster's tables (a clone that never does must be made again: ROLLBACK)",
-            timeout=60,
-            every=0.25,
-        )
-        primary = link.primary()
-        if seen.source and seen.source != f"{primary.ip}:{primary.rpc_port}":
-            raise StepFailed("primary.changed", f"the new database follows {seen.source}, the primary is {primary.ip}:{primary.rpc_port}")
+        check_follows(run, link, instance.ip, instance.mysql_port)
 
     def rollback(self, run: Run) -> None:
         """Nothing was touched."""
@@ -244,16 +217,7 @@ class AddServer(_ScaleOutStep):
             build_version=str(params.target.get("database_version", "")),
         )
         link.put_server(row)
-        seen: set[int] = set()
-
-        def advanced() -> bool:
-            try:
-                seen.add(link.replication_of(instance.ip, instance.mysql_port).sync_scn)
-            except OboeError:
-                return False
-            return len(seen) >= 3
-
-        run.wait_until(advanced, why=lambda: f"the standby to advance, {max(len(seen) - 1, 0)} of 2", timeout=60, every=0.05)
+        wait_until_advances(run, link, instance.ip, instance.mysql_port)
         link.set_server(instance.ip, instance.rpc_port, "ACTIVE")
 
     def rollback(self, run: Run) -> None:
@@ -356,10 +320,3 @@ def _twin(run: Run) -> Child:
     if kept is None:
         raise StepFailed("child.unknown", "there is no local scale out dag")
     return child_from(kept)
-
-
-def _secret(local: LocalAgent, name: str) -> Secret:
-    value = local.secret(name)
-    if value is None:
-        raise StepFailed("secret.missing", f"this agent has no {name.replace('_', ' ')}")
-    return value
