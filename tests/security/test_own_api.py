@@ -114,7 +114,7 @@ def refused(one: Living, method: str, target: str, body: bytes = b"") -> Receive
 
 
 def target_of(route: Route, **values: str) -> str:
-    named = {"id": "1", "name": "no-such", "key": "nokey", **values}
+    named = {"id": "1", "name": "no-such", "key": "nokey", "agent": "127.0.0.1:1", **values}
     return own.PREFIX + "/".join(named[part[1:]] if part.startswith(":") else part for part in route.path.split("/"))
 
 
