@@ -68,11 +68,12 @@ def send(
     header: str = "X-OCS-Header",
     uri: str | None = None,
     valid_seconds: int = 60,
+    source: str = "127.0.0.1",
 ) -> Received:
     """As a well-behaved client does it, unless told otherwise."""
     plain = b"" if body is None else json.dumps(body).encode()
     sealed = secrecy.seal_request(PAIR.public_key, password=Secret(password), uri=uri or target, body=plain, valid_seconds=valid_seconds)
-    return send_raw(port, method, target, {header: sealed.header}, sealed.body)
+    return send_raw(port, method, target, {header: sealed.header}, sealed.body, source=source)
 
 
 def get(port: int, target: str, **how: Any) -> Received:

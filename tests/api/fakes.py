@@ -102,6 +102,7 @@ class FakeControl:
     """Members that do not answer."""
     changed: list[str] = field(default_factory=list)
     """What changed something, or was allowed to."""
+    foreseen: list[int | None] = field(default_factory=list)
     repeating: Any = None
     master: Callable[[ForwardedRequest], ForwardedAnswer] | None = None
 
@@ -173,6 +174,9 @@ class FakeControl:
         if not views:
             raise Refused("task.no_cluster_maintenance", "the cluster is not under maintenance")
         return views[-1]
+
+    def foresee_cluster_dag(self, number: int | None, *, asked_at: float) -> None:
+        self.foreseen.append(number)
 
     def newest_agent_maintenance(self, *, details: bool) -> DagView:
         self._ask("newest_agent_maintenance", details)

@@ -23,7 +23,7 @@ from oboe.kit.secret import Secret
 from oboe.remote import secrecy
 
 from .client import get, send, send_raw
-from .fakes import PAIR, FakeControl, FakeKeys
+from .fakes import PAIR, FakeControl, FakeKeys, served
 from .test_sdk import hold, recorded
 
 ROUTE = "/api/v1/task/dag/unfinish"
@@ -371,3 +371,32 @@ def test_only_those_who_keep_failing_wait() -> None:
     assert 0.0 < delays[FREE_FAILURES] < delays[-1] == DELAY_SECONDS_MAX
     assert throttle.failed("10.0.0.2", 0.0) == 0.0
     assert throttle.failed("10.0.0.1", 1000.0) == 0.0
+
+
+def test_work_begins_before_a_request_is_verified_only_for_who_was_verified_a_moment_ago(control: FakeControl, port: int) -> None:
+    """A stranger costs this agent a header; no read of the cluster's store begins for him."""
+
+    def begun(password: str, source: str) -> int:
+        control.foreseen.clear()
+        get(port, "/api/v1/task/dag/maintain/ob", password=password, source=source)
+        return len(control.foreseen)
+
+    assert [begun("wrong", "127.0.0.1"), begun("wrong", "127.0.0.1")] == [0, 0]
+    assert [begun("pw1", "127.0.0.1"), begun("pw1", "127.0.0.1")] == [0, 1]
+    assert [begun("wrong", "127.0.0.2"), begun("pw1", "127.0.0.2"), begun("pw1", "127.0.0.2")] == [0, 0, 1]
+
+
+def test_a_request_that_was_not_verified_here_makes_nobody_known() -> None:
+    control = FakeControl(keys=FakeKeys(who=Identity.FOLLOWER))
+    control.master = lambda request: ForwardedAnswer(200, "application/json", b"{}")
+    with served(control) as serving:
+        for _ in range(2):
+            get(serving.port, "/api/v1/task/dag/maintain/ob")
+    assert control.foreseen == []
+
+
+def test_only_dags_of_the_cluster_are_foreseen(control: FakeControl, port: int) -> None:
+    get(port, ROUTE)
+    for dag_id in ("2213070643328861", "nonsense", "11"):
+        get(port, f"/api/v1/task/dag/{dag_id}")
+    assert control.foreseen == [1]

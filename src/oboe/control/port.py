@@ -163,6 +163,9 @@ class Control(Protocol):
     def newest_cluster_maintenance(self, *, details: bool, asked_at: float | None = None) -> DagView:
         """``asked_at`` as in `dag`. `Refused` ``task.no_cluster_maintenance``; ``cluster.none``; ``cluster.no_database``."""
 
+    def foresee_cluster_dag(self, number: int | None, *, asked_at: float) -> None:
+        """Begin to read what `dag`, or with None `newest_cluster_maintenance`, with that ``asked_at`` will want. Raises nothing."""
+
     def newest_agent_maintenance(self, *, details: bool) -> DagView:
         """`Refused` ``task.no_agent_maintenance``."""
 

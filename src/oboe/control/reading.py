@@ -7,7 +7,7 @@ copies this agent keeps; another agent's from that agent, if it is a member or a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -119,7 +119,11 @@ class Reading:
 
         if kind != "dag":
             return self._of_cluster(lambda home: view(home, None))[0]
-        return self._of_edition(number, asked_at, lambda home: home.edition(number), view)
+        return self._of_edition(number, asked_at, view)
+
+    def foresee_cluster_dag(self, number: int | None, asked_at: float) -> None:
+        """Begin to read its edition, of the newest maintenance if None, as somebody who asked then will want it."""
+        self._editions.begin(number, asked_at, lambda: _edition(self.cluster_home(), number))
 
     def since(self, home: HomeKind, number: int, line: int) -> DagView:
         """A dag of this agent's own home or of the cluster's, with the lines whose number is greater than ``line`` only."""
@@ -153,7 +157,7 @@ class Reading:
 
             return [self._recent.view(edition, details, found)]
 
-        return self._of_edition("newest", asked_at, lambda home: home.newest_maintenance_edition(), view)
+        return self._of_edition(None, asked_at, view)
 
     def newest_agent_maintenance(self, *, details: bool) -> DagView:
         newest = self._own.newest_maintenance()
@@ -230,17 +234,20 @@ class Reading:
 
     def _of_edition(
         self,
-        name: Hashable,
+        number: int | None,
         asked_at: float | None,
-        read: Callable[[DagStore], Edition | None],
         view: Callable[[DagStore, Edition | None], list[DagView]],
     ) -> DagView:
         """The dag of an edition that the primary names after ``asked_at``; at a replica, or in a copy, it is read anew."""
 
-        def shared(home: DagStore) -> list[DagView]:
-            return view(home, read(home) if asked_at is None else self._editions.read(name, asked_at, lambda: read(home)))
+        def read(home: DagStore) -> list[DagView]:
+            return view(home, _edition(home, number))
 
-        return self._of_cluster(lambda home: view(home, read(home)), at_primary=shared)[0]
+        def shared(home: DagStore) -> list[DagView]:
+            since = time.monotonic() if asked_at is None else asked_at
+            return view(home, self._editions.read(number, since, lambda: _edition(home, number)))
+
+        return self._of_cluster(read, at_primary=shared)[0]
 
     def _of_cluster(
         self, read: Callable[[DagStore], list[DagView]], at_primary: Callable[[DagStore], list[DagView]] | None = None
@@ -345,6 +352,11 @@ class Reading:
         waits = dag.not_before and dag.maintenance.kind is not MaintenanceKind.NONE and held_back(dag)
         logs = tuple(home.logs(dag, [index] if alone else None)) if details else None
         return DagView(dag, logs, index, start_waits_for=home.lock_in_the_way(dag) if waits else "")
+
+
+def _edition(home: DagStore, number: int | None) -> Edition | None:
+    """Of that dag; None: of the newest maintenance."""
+    return home.newest_maintenance_edition() if number is None else home.edition(number)
 
 
 def _unfinished(dag: Dag) -> bool:

@@ -152,6 +152,9 @@ class Oboe:
     def newest_cluster_maintenance(self, *, details: bool, asked_at: float | None = None) -> DagView:
         return self._reading.newest_cluster_maintenance(details=details, asked_at=asked_at)
 
+    def foresee_cluster_dag(self, number: int | None, *, asked_at: float) -> None:
+        self._reading.foresee_cluster_dag(number, asked_at)
+
     def newest_agent_maintenance(self, *, details: bool) -> DagView:
         return self._reading.newest_agent_maintenance(details=details)
 

@@ -75,6 +75,8 @@ class Obshell:
         call = self._call(request, values)
         try:
             if not route.public:
+                if route.foresee is not None and self._door.expects(request):
+                    route.foresee(call)
                 admitted = self._door.admit(request, _rule(route, values))
                 if admitted.forward is not None:
                     return self._passed_on(request, route, admitted) or self.answer(request)

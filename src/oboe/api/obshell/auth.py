@@ -22,6 +22,7 @@ from enum import Enum
 from hashlib import sha256
 
 from oboe.api.obshell.opening import Opener
+from oboe.api.obshell.regulars import Regulars
 from oboe.api.obshell.replays import Replays
 from oboe.api.obshell.sessions import Sessions
 from oboe.api.shared.exchange import Request
@@ -82,7 +83,14 @@ class Door:
         self._keys = keys
         self._replays = Replays()
         self._opener = Opener()
+        self._regulars = Regulars()
         self.sessions = Sessions(lambda: (keys.root_password(), keys.agent_password()))
+
+    def expects(self, request: Request) -> bool:
+        """Whether it pays to begin with its answer before it is verified: nobody else is being verified, and who asks was a moment ago.
+
+        A stranger has nothing begun: what he sends costs this agent one opened header, and no other host anything."""
+        return self._opener.idle and self._regulars.knows(request.source, request.received_at)
 
     def admit(self, request: Request, rule: Rule) -> Admitted:
         """`Refused` ``auth.*``, ``secrecy.undecipherable``, ``agent.wrong_identity``."""
@@ -100,6 +108,8 @@ class Door:
         if not self._replays.use(used.keys, used.expires, request.received_at):
             raise Refused("auth.expired", "the header was used before", hint="make a header for every request")
         forward = identity is Identity.FOLLOWER and rule not in (Rule.AGENT_PASSWORD_ONLY, Rule.TOKEN)
+        if not forward and rule is not Rule.TOKEN:
+            self._regulars.note(request.source, request.received_at)
         return Admitted(admitted.name, admitted.header, used if forward else None)
 
     def disown(self, admitted: Admitted) -> None:

@@ -51,6 +51,11 @@ class Opener:
         self._several = (processors or os.cpu_count() or 1) > 1
         self._jobs: SimpleQueue[_Shared] | None = None
 
+    @property
+    def idle(self) -> bool:
+        """No header is being opened."""
+        return self._at_work == 0
+
     def open_blocks(self, private_key: PrivateKey, blocks: Sequence[bytes]) -> list[Opened]:
         """`secrecy.OpenBlocks`."""
         with self._lock:

@@ -165,6 +165,8 @@ class Route:
     query: tuple[str, ...] = ()
     once: bool = False
     """With an ``Idempotency-Key`` it is carried out once."""
+    foresee: Callable[[Call], None] | None = None
+    """Begins, on another thread, what the handler will wait for. It changes nothing and raises nothing; the request is not verified yet."""
     streams: bool = False
     """It answers with server-sent events, and may do so for long."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
@@ -45,6 +46,13 @@ def get_dag(call: Call) -> DagObject:
     """One dag."""
     details = call.details()
     return _dag(call, call.control.dag(_ref(call, "dag"), details=details, asked_at=call.asked_at), details)
+
+
+def _foresee_dag(call: Call) -> None:
+    with suppress(Refused):  # an id of nothing: the handler says so
+        ref = _ref(call, "dag")
+        if ref.home is HomeKind.CLUSTER:
+            call.control.foresee_cluster_dag(ref.number, asked_at=call.asked_at)
 
 
 def get_node(call: Call) -> NodeObject:
@@ -113,6 +121,10 @@ def get_agents_maintenance(call: Call) -> Contents:
     """The newest maintenance dag of every agent that answers in time; the header X-Oboe-Missing names the others."""
     details = call.details()
     return _dags(call, call.control.newest_agents_maintenance(details=details), details)
+
+
+def _foresee_cluster_maintenance(call: Call) -> None:
+    call.control.foresee_cluster_dag(None, asked_at=call.asked_at)
 
 
 # Lists
@@ -233,7 +245,14 @@ ROUTES = (
     ),
     Route(method="GET", path="/task/dag/agent/unfinish", handler=get_agent_unfinished, answers=list[DagObject], query=_DETAILS),
     Route(method="GET", path="/task/dag/agent/main_dags", handler=get_main_dags, answers=list[DagObject], query=_DETAILS),
-    Route(method="GET", path="/task/dag/maintain/ob", handler=get_cluster_maintenance, answers=DagObject, query=_DETAILS),
+    Route(
+        method="GET",
+        path="/task/dag/maintain/ob",
+        handler=get_cluster_maintenance,
+        answers=DagObject,
+        query=_DETAILS,
+        foresee=_foresee_cluster_maintenance,
+    ),
     Route(method="GET", path="/task/dag/maintain/agent", handler=get_agent_maintenance, answers=DagObject, query=_DETAILS),
     Route(method="GET", path="/task/dag/maintain/agents", handler=get_agents_maintenance, answers=list[DagObject], query=_DETAILS),
     Route(
@@ -245,7 +264,7 @@ ROUTES = (
         query=_DETAILS + _PAGING,
     ),
     Route(method="GET", path="/task/dags/agent", handler=get_agent_dags, answers=list[DagObject], query=_DETAILS + _PAGING),
-    Route(method="GET", path="/task/dag/:id", handler=get_dag, answers=DagObject, query=_DETAILS),
+    Route(method="GET", path="/task/dag/:id", handler=get_dag, answers=DagObject, query=_DETAILS, foresee=_foresee_dag),
     Route(method="POST", path="/task/dag/:id", handler=operate_dag, body=Operate, answers=_OPERATED, query=("dry_run",)),
     Route(method="GET", path="/task/node/:id", handler=get_node, answers=NodeObject, query=_DETAILS),
     Route(method="POST", path="/task/node/:id", handler=operate_node, body=OperateNode, answers=_OPERATED, query=("dry_run",)),
