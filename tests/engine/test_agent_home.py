@@ -74,6 +74,25 @@ def test_a_wide_node_runs_all_its_sub_tasks_with_few_workers(sketch: Sketch, mak
     assert site.engine.executor.busy == 0
 
 
+@pytest.mark.parametrize("parked", [0, 1, 3])
+@pytest.mark.parametrize("idle_seconds", [10.0, 0.01])
+def test_all_that_may_run_at_once_does_however_many_workers_wait_or_leave(  # type: ignore[no-untyped-def]
+    make_site, parked: int, idle_seconds: float
+) -> None:
+    site = make_site(limits=Limits(workers_max=12, worker_idle_seconds=idle_seconds)).start()
+    for number in range(4):
+        if parked:
+            warm = Sketch(f"warm {number}", Maintenance())
+            warm.stage("wide", Noop, agents=(A,) * parked, parallel=True)
+            site.run(warm.plan())
+        sketch = Sketch("trial", Maintenance())
+        sketch.stage("wide", Gate, agents=(A,) * 12, parallel=True)
+        dag = site.submit(sketch.plan())
+        eventually(lambda dag=dag: len(DONE[dag.key]) == 12)
+        GATES[dag.key].set()
+        assert fold.dag_state(site.over(dag)) is State.SUCCEEDED
+
+
 def test_lines_keep_their_order_though_a_step_ends_while_some_are_on_their_way(site: Site, sketch: Sketch) -> None:
     sketch.stage("wide", Chatty, agents=(A,) * 200)
     patience = sys.getswitchinterval()

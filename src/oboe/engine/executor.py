@@ -13,7 +13,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from queue import Empty, SimpleQueue
 from typing import Any
 
 from oboe.domain.messages import Fence, Order, Report
@@ -37,12 +36,15 @@ class Executor:
     def __init__(self, tools: Tools) -> None:
         self.tools = tools
         self._limits = tools.limits
-        self._jobs: SimpleQueue[Attempt | None] = SimpleQueue()
+        self._jobs: deque[Attempt] = deque()
         self._lock = threading.Lock()
         self._known: dict[tuple[str, int], Job] = {}
         self._starved: list[Callable[[], None]] = []
         self._workers = 0
-        self._idle = 0
+        self._parked: list[threading.Lock] = []
+        """Of each worker without a job, the lock that wakes it; who came last is woken first, so that the others may leave."""
+        self._woken = False
+        """One of them is on its way to a job. One is enough: it wakes the next when it finds more than it takes."""
         self._closed = False
         self.busy = 0
         self.given_up = 0
@@ -149,8 +151,10 @@ class Executor:
         left = self.attempts()
         for attempt in left:
             attempt.suspend()
-        for _ in range(self._workers):
-            self._jobs.put(None)
+        with self._lock:
+            parked, self._parked = self._parked, []
+        for lock in parked:
+            lock.release()
         self._wake.set()
         self._keeper.join(1.0)
         return not left
@@ -162,12 +166,23 @@ class Executor:
         if getattr(self._mine, "free", False):
             self._mine.free, self._mine.job = False, job
             return
-        self._jobs.put(job)
-        if not self._grow_at and self._jobs.qsize() > self._idle:
+        with self._lock:
+            self._jobs.append(job)
+            lock = self._one_to_wake()
+        if lock is not None:
+            lock.release()
+        elif not self._grow_at:
             if self._workers == 0:
                 self._hire()
             self._grow_at = time.monotonic() + _GROW_SECONDS
             self._wake.set()
+
+    def _one_to_wake(self) -> threading.Lock | None:
+        """Of a parked worker, if jobs wait and nobody is on the way to them. Under ``_lock``; the caller releases it."""
+        if not self._jobs or self._woken or not self._parked:
+            return None
+        self._woken = True
+        return self._parked.pop()
 
     def _hire(self) -> None:
         with self._lock:
@@ -200,15 +215,30 @@ class Executor:
 
     def _next(self) -> Attempt | None:
         """None: it is time to leave."""
-        with self._lock:
-            self._idle += 1
-        try:
-            return self._jobs.get(timeout=self._limits.worker_idle_seconds)
-        except Empty:
-            return None
-        finally:
+        mine = threading.Lock()
+        mine.acquire()
+        while True:
             with self._lock:
-                self._idle -= 1
+                if self._closed and not self._jobs:
+                    return None
+                job = self._jobs.popleft() if self._jobs else None
+                other = self._one_to_wake()
+                if job is None:
+                    self._parked.append(mine)
+            if other is not None:
+                other.release()
+            if job is not None:
+                return job
+            woken = mine.acquire(timeout=self._limits.worker_idle_seconds)
+            with self._lock:
+                if mine in self._parked:
+                    self._parked.remove(mine)
+                    if self._jobs:
+                        continue
+                    return None
+                self._woken = False
+                if not woken:
+                    mine.acquire()  # it was woken as its time ran out
 
     def _release(self, job: Attempt) -> None:
         self._to_show.discard(job)
@@ -245,7 +275,11 @@ class Executor:
 
     def _grow(self) -> None:
         self._grow_at = 0.0
-        waiting = self._jobs.qsize() - self._idle
+        with self._lock:
+            lock = self._one_to_wake()
+            waiting = len(self._jobs) - len(self._parked) - self._woken
+        if lock is not None:
+            lock.release()
         for _ in range(max(0, min(waiting, 1 + self._workers))):
             self._hire()
         if waiting > 0:

@@ -23,7 +23,7 @@ __all__ = ["INTERRUPTED_CODE", "INTERRUPTED_TEXT", "Hands", "Outward", "end_repo
 INTERRUPTED_CODE = "sub_task.interrupted"
 INTERRUPTED_TEXT = "sub task was interrupted unexpectedly: its agent restarted, and it may not run again by itself"
 
-_SHARE = 4
+_SHARE = 8
 """One worker in so many is for those that wait longest."""
 
 
