@@ -38,7 +38,7 @@ def test_a_start_waits_while_another_dag_holds_the_lock_says_so_and_begins_when_
     later = place.start("Locked trial", not_before=time.time_ns() + SECOND // 5)
     other = place.start("Trial")
     deadline = time.monotonic() + 20
-    while later.key not in place.agent.engine._own.scheduler._held:
+    while later.key not in place.agent.engine._own.scheduler._advancer.held:
         assert time.monotonic() < deadline
         threading.Event().wait(0.01)
     assert "Locked trial holds the maintenance lock on everything since 20" in _waits(place, later)

@@ -1,11 +1,9 @@
 """Advances the dags of one home: one turn at a time, begun by reports, requests, signals and timers, never by a tick.
 
-A turn takes everything that is queued, advances each dag once, saves all of it in one group commit, and only then carries out what
-follows. So nothing is answered, dispatched or begun that is not durable. For an agent home, sub-tasks that a free worker of this process
-can take are RUNNING in the same commit that made them READY: the dag's own row is their inbox.
+A turn takes everything that is queued, and what is due; what it makes of it is `oboe.engine.advancing`'s.
 
 Invariants: only whoever holds the turn changes a dag of the home (while it is served here); what could not be saved is tried again
-before anything newer of the same dag; a dag that cannot be advanced is set aside with its reason and stops no other.
+before anything newer of the same dag.
 """
 
 from __future__ import annotations
@@ -19,19 +17,20 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import AbstractContextManager, suppress
 from queue import Empty, SimpleQueue
-from typing import Literal, TypeVar
+from typing import TypeVar
 
-from oboe.domain import events, fold
-from oboe.domain.errors import Bug, OboeError, Refused, TryAgain
+from oboe.domain import events
+from oboe.domain.errors import TryAgain
 from oboe.domain.messages import Fence, Phase, Recollection, Report, Verdict
 from oboe.domain.model import Dag
-from oboe.domain.values import SECOND, Address, State
+from oboe.domain.values import SECOND, Address
+from oboe.engine.advancing import Advancer, fail
 from oboe.engine.going_back import GoingBack
 from oboe.engine.hands import Hands
 from oboe.engine.limits import Limits
-from oboe.engine.live import Listener, Live
-from oboe.engine.ports import Change, DagStore, Draft
-from oboe.engine.turn import Asked, Born, Case, Item, Named, Told, Woken, gather
+from oboe.engine.live import Listener
+from oboe.engine.ports import DagStore, Draft
+from oboe.engine.turn import Asked, Born, Item, Named, Told, Woken, key_of
 
 __all__ = ["Scheduler"]
 
@@ -58,24 +57,21 @@ class Scheduler:
         """``unfit`` says why a dag cannot be carried out here at all; empty: it can."""
         self.store = store
         self.epoch = epoch
-        self._hands = hands
-        self._here = here
         self._limits = limits
         self._clock = clock
-        self._unfit = unfit
         self._items: deque[Item] = deque()
         """What came in, taken out under `_turning` only: what one worker posts is met in its order, whoever does the turn."""
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._going_back = going_back
-        self._live = Live()
+        self._advancer = Advancer(
+            store, hands, here=here, limits=limits, epoch=epoch, clock=clock, unfit=unfit, going_back=going_back, wake=self.nudge
+        )
+        self._live = self._advancer.live
         self._carried: list[Item] = []
         """What could not be saved; goes first into the next turn."""
         self._tries = 0
         self._resume_at = 0.0
         self._net_at = 0.0
-        self._aside: dict[str, str] = {}
-        self._held: set[str] = set()
-        """Dags whose time to start has come, and that wait for a maintenance lock; every lock that is released wakes them."""
         self._trouble = ""
         self._closing = False
         self._turning = threading.Lock()
@@ -191,7 +187,7 @@ class Scheduler:
     def set_aside(self) -> dict[str, str]:
         """Dags that cannot be read or advanced, with the reason."""
         unread = {one.key: one.reason for one in getattr(self.store, "poisoned", ())}
-        return unread | self._aside
+        return unread | self._advancer.aside
 
     @property
     def live_count(self) -> int:
@@ -222,7 +218,7 @@ class Scheduler:
     def end_recall(self) -> None:
         """Maintenance locks are granted again; who waits for one looks."""
         self.store.end_recall()
-        for key in tuple(self._held):
+        for key in tuple(self._advancer.held):
             self.nudge(key)
 
     # The thread
@@ -236,7 +232,7 @@ class Scheduler:
                 self._sleeps_until = self._wake_time()
         with self._turning:
             for item in self._carried:
-                _fail(item, TryAgain("engine.stopping", "this agent stops serving that home"))
+                fail(item, TryAgain("engine.stopping", "this agent stops serving that home"))
 
     def _drained(self) -> list[Item]:
         """What has come in. Holds the turn. Rings go first: whatever comes in after that rings again."""
@@ -265,12 +261,17 @@ class Scheduler:
         if time.monotonic() >= self._net_at:
             items.extend(self._net())
         try:
-            self._turn(items)
+            stale = self._advancer.advance(items)
         except TryAgain as error:
             self._back_off(items, error)
         except Exception as error:  # noqa: BLE001 - a turn must not end the thread; the dags' own errors are met further down
             _log.exception("a turn failed")
             self._back_off(items, TryAgain("engine.turn_failed", f"{type(error).__name__}: {error}"))
+        else:
+            if stale:  # the others of this turn are saved
+                self._back_off(stale, TryAgain("store.stale", f"{len({key_of(item) for item in stale})} dags are being changed elsewhere"))
+            elif items:
+                self._tries, self._resume_at, self._trouble = 0, 0.0, ""
 
     def _wake_time(self) -> float:
         """When something is due by time alone, in monotonic seconds."""
@@ -320,221 +321,8 @@ class Scheduler:
         self._carried = [item for item in items if not _given_up(item)]
         if self._closing:
             for item in self._carried:
-                _fail(item, error)
+                fail(item, error)
             self._carried = []
-
-    # A turn
-
-    def _turn(self, items: Iterable[Item]) -> None:
-        if not items and not self._hands.waiting:
-            return
-        cases = gather(items)
-        for tries in range(self._limits.stale_tries_max):
-            ready = self._open(cases, fresh=tries > 0)
-            stale = self._save(ready)
-            if not stale:
-                break
-            cases = {case.key: case for case in stale}
-        else:
-            self._carry_stale(cases)
-            return
-        self._tries, self._resume_at, self._trouble = 0, 0.0, ""
-
-    def _carry_stale(self, cases: dict[str, Case]) -> None:
-        """They keep being changed elsewhere; the others of this turn are saved."""
-        items = [item for case in cases.values() for item in (*case.items, Woken(case.key))]
-        self._back_off(items, TryAgain("store.stale", f"{len(cases)} dags are being changed elsewhere"))
-
-    def _open(self, cases: dict[str, Case], *, fresh: bool) -> dict[str, Case]:
-        """Load and advance; those that can be saved."""
-        now = self._clock()
-        ready: dict[str, Case] = {}
-        for case in cases.values():
-            for report, _ in case.told:
-                if report.phase is Phase.ENDED:
-                    self._hands.forget(report.fence)
-            if case.key in self._aside and not case.asks_cancel:
-                self._refuse(case, TryAgain("dag.set_aside", self._aside[case.key], after_seconds=60))
-                continue
-            known = self._live.dags.get(case.key)
-            if fresh:
-                self._live.drop(case.key)
-            try:
-                dag = self._live.dags.get(case.key) or (None if fresh else case.born) or self.store.load(case.key)
-                if fresh and known is not None and self._going_back is not None:
-                    self._going_back.compare(known, dag)
-                if dag is None:
-                    self._unknown(case)
-                    continue
-                case.open(dag)
-                case.wake = case.wake or fresh
-                if self._going_back is not None:
-                    case.overdue = self._going_back.overdue(dag, now)
-                self._decide(case, now=now)
-            except TryAgain:
-                raise
-            except Exception as error:  # noqa: BLE001 - whatever is wrong with this dag must not stop the others
-                self._set_aside(case, error)
-                continue
-            ready[case.key] = case
-        self._hands.begin(ready, self._case_of, now=now, epoch=self.epoch)
-        return ready
-
-    def _decide(self, case: Case, *, now: int) -> None:
-        """Advance it. What cannot be carried out here stands still, but it can be cancelled: then nothing of it is to be carried out."""
-        dag = case.before
-        assert dag is not None
-        reason = "" if case.key in self._live.dags or fold.settled(dag) or _halted(dag) else self._unfit(dag)
-        if reason and not case.asks_cancel:
-            raise Refused("dag.unfit", reason)
-        case.wake = case.wake and not reason
-        case.decide(now=now, here=self._here, epoch=self.epoch)
-        if reason and (case.after is None or not _halted(case.after)):
-            raise Refused("dag.unfit", reason)
-
-    def _case_of(self, key: str) -> Case | None:
-        """A case for a dag of which nothing came in, but a sub-task waits for a worker."""
-        dag = self._live.dags.get(key)
-        if dag is None:
-            return None
-        case = Case(key)
-        case.open(dag)
-        return case
-
-    def _save(self, cases: dict[str, Case]) -> list[Case]:
-        """One group commit, then what follows from it; those that lost a race."""
-        refused = self._write(cases)
-        stale: list[Case] = []
-        for case in cases.values():
-            answer = refused.get(case.key)
-            if answer is None:
-                self._saved(case)
-            else:
-                self._hands.withdraw([case])
-                if isinstance(answer, Refused):
-                    self._lost_lock(case, answer)
-                stale.append(case)
-        return stale
-
-    def _write(self, cases: dict[str, Case]) -> dict[str, Literal["stale"] | Refused]:
-        """What the store refuses, by key. A dag that it cannot write at all is found by writing one by one, and set aside."""
-        changes = [
-            Change(case.before, case.after) for case in cases.values() if case.before and case.after and case.after is not case.before
-        ]
-        lines = [line for case in cases.values() for line in case.lines]
-        if not changes and not lines:
-            return {}
-        try:
-            return dict(self.store.save(changes, lines))
-        except TryAgain:
-            self._hands.withdraw(cases.values())
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one dag must not stop the others
-            if len(cases) == 1:
-                (case,) = cases.values()
-                self._hands.withdraw([case])
-                self._set_aside(case, error)
-                del cases[case.key]
-                return {}
-        refused: dict[str, Literal["stale"] | Refused] = {}
-        alone = {key: {key: case} for key, case in cases.items()}
-        for key, one in alone.items():
-            refused |= self._write(one)
-            if not one:
-                del cases[key]
-        return refused
-
-    def _saved(self, case: Case) -> None:
-        before, after = case.before, case.after
-        assert before is not None
-        assert after is not None
-        keep = fold.dag_state(after) not in (State.SUCCEEDED, State.FAILED)
-        self._live.put(before, after, keep=keep, spoke=bool(case.lines))
-        if case.asks_cancel and _halted(after):
-            self._aside.pop(case.key, None)
-        for effect in case.effects:
-            if isinstance(effect, events.Timer):
-                self._live.wake_at(case.key, effect.at)
-        if after.recalled_at and self._going_back is not None:
-            self._live.wake_at(case.key, self._going_back.patience_ends(after))
-        if case.wake and keep and not case.held:
-            self._live.time_again(case.key)
-        if self._held:
-            self._nudge_held(case)
-        for report, heard in case.told:
-            if heard is not None:
-                _answer(heard, case.verdict(report))
-                if before is after and fold.settled(after):
-                    self._hands.settled_long_ago(report)
-        for named in case.named:
-            _answer(named.heard, Verdict.HEARD)
-        for asked in case.asked:
-            refusal = case.refusals.get(id(asked.granted))
-            if refusal is not None:
-                _fail(asked, refusal)
-            else:
-                _answer(asked.granted, after)
-        self._hands.carry_out(case)
-
-    def _nudge_held(self, case: Case) -> None:
-        """A lock may have become free: who waits for one looks again."""
-        assert case.before is not None
-        assert case.after is not None
-        if case.after.key in self._held and (fold.begun(case.after) or fold.settled(case.after)):
-            self._held.discard(case.key)
-        if fold.holds_lock(case.before) and not fold.holds_lock(case.after):
-            for key in self._held:
-                self._put(Woken(key))
-
-    def _lost_lock(self, case: Case, refusal: Refused) -> None:
-        """A start, or a request, would have needed a maintenance lock that another dag holds: the start waits, the request is refused."""
-        if case.before is not None and case.before.not_before and not fold.begun(case.before) and not case.held:
-            case.held = True
-            self._held.add(case.key)
-            return
-        for asked in case.asked:
-            _fail(asked, refusal)
-        case.asked = []
-
-    def _unknown(self, case: Case) -> None:
-        """No such dag (any more): its agents may stop, its askers hear so."""
-        for report, heard in case.told:
-            if heard is not None:
-                _answer(heard, Verdict.STOP)
-                self._hands.settled_long_ago(report)
-        for item in case.items:
-            if isinstance(item, Asked | Named):
-                _fail(item, Refused("task.not_found", "this home has no such dag"))
-
-    def _refuse(self, case: Case, error: OboeError) -> None:
-        for item in case.items:
-            _fail(item, error)
-
-    def _set_aside(self, case: Case, error: Exception) -> None:
-        told = isinstance(error, OboeError)
-        self._aside[case.key] = str(error) if told else f"{type(error).__name__}: {error}"
-        _log.error("dag %s is set aside: %s", case.key, self._aside[case.key], exc_info=None if told else error)
-        self._live.drop(case.key)
-        why = self._aside[case.key]
-        unfit = isinstance(error, Refused)
-        self._refuse(case, TryAgain("dag.set_aside", why, after_seconds=60) if unfit else Bug("dag.set_aside", why))
-
-
-def _halted(dag: Dag) -> bool:
-    """Nothing of it begins unless a person asks."""
-    return dag.cancelled or fold.dag_state(dag) is State.FAILED
-
-
-def _answer(future: Future[object] | Future[Dag] | Future[Verdict], value: object) -> None:
-    if future.set_running_or_notify_cancel():
-        future.set_result(value)  # type: ignore[arg-type]
-
-
-def _fail(item: Item, error: OboeError) -> None:
-    future: Future[Verdict] | Future[Dag] | None
-    future = item.heard if isinstance(item, Told | Named) else item.granted if isinstance(item, Asked) else None
-    if future is not None and not future.done() and future.set_running_or_notify_cancel():
-        future.set_exception(error)
 
 
 def _given_up(item: Item) -> bool:

@@ -14,7 +14,7 @@ from oboe.domain.model import Dag
 from oboe.domain.values import Address
 from oboe.engine.ports import AttemptLine
 
-__all__ = ["Asked", "Born", "Case", "Item", "Named", "Told", "Woken", "gather"]
+__all__ = ["Asked", "Born", "Case", "Item", "Named", "Told", "Woken", "gather", "key_of"]
 
 _WAKE = events.Wake()
 _PLAIN_CODES = frozenset({"sub_task.timeout"})
@@ -188,7 +188,7 @@ def gather(items: Iterable[Item]) -> dict[str, Case]:
     """By dag, in order of arrival."""
     cases: dict[str, Case] = {}
     for item in items:
-        key = _key_of(item)
+        key = key_of(item)
         case = cases.get(key)
         if case is None:
             case = cases[key] = Case(key)
@@ -196,7 +196,7 @@ def gather(items: Iterable[Item]) -> dict[str, Case]:
     return cases
 
 
-def _key_of(item: Item) -> str:
+def key_of(item: Item) -> str:
     if isinstance(item, Report):
         return item.fence.dag_key
     if isinstance(item, Told):
