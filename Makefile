@@ -53,7 +53,7 @@ check: $(STAMP) ## Lint, format, types, layers, generated pages
 	$(BIN)/python -m tools.ocp_conformance_docs --check
 	$(BIN)/python -m tools.security_docs --check
 
-walks: $(STAMP) ## Walk the state machine at random; EVENTS=5000000 SEED=0
+walks: $(STAMP) ## Walk the state machine at random, its store going back in one event of five; EVENTS=5000000 SEED=0
 	$(BIN)/python -m tests.walks --events $(EVENTS) --seed $(SEED)
 
 crash: bytecode ## Kill agents at every write and every message; EVERY=1, RUNS=4 at once, RESUME=1 goes on

@@ -154,8 +154,8 @@ def test_asking_all_is_bounded_by_one_deadline_and_keeps_the_answers(agents: lis
     ports = {two.address: two.server.port, three.address: three.server.port, hung[0]: hung[1], dead: 1}
     peers = Peers(one.address, ports.__getitem__, one.credentials)
     began = time.monotonic()
-    answers = peers.call_all([two.address, hung[0], three.address, dead], "echo", Echo("x"), Echo, timeout=0.7)
-    assert time.monotonic() - began < 2
+    answers = peers.call_all([two.address, hung[0], three.address, dead], "echo", Echo("x"), Echo, timeout=3)
+    assert time.monotonic() - began < 6
     assert answers[two.address] == answers[three.address] == Echo("x", str(one.address))
     assert {kind.__name__ for kind in (type(answers[hung[0]]), type(answers[dead]))} == {"Unreachable"}
 
