@@ -17,9 +17,11 @@ from oboe.database.port import DatabaseState, Driver
 from oboe.domain.errors import OboeError, Refused, TryAgain, Unreachable
 from oboe.domain.model import Dag
 from oboe.domain.values import Address, Identity
-from oboe.membership.link import ClusterLink, Primary, ServerRow
+from oboe.membership.link import ClusterLink
 from oboe.membership.local import LocalAgent
 from oboe.membership.member import Member, member_row
+from oboe.membership.primary import Primary
+from oboe.membership.server_row import ServerRow
 from oboe.membership.verbs import AskStatus
 from oboe.playbooks.agent.kill_observer import KillObserverParams
 from oboe.playbooks.agent.local_observer import LocalObserverParams

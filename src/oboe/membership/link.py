@@ -1,26 +1,22 @@
-"""The way from this agent to its cluster's home: which database is the primary, connections to it, and what the cluster's tables say.
+"""The way from this agent to its cluster's home: connections to the primary, and what the cluster's tables say.
 
-Writes, and reads that must be current, go to the primary. The primary is found by asking every known database for its role, the last
-one that said PRIMARY first; the answer is kept until a connection to it fails.
+Writes, and reads that must be current, go to the primary (`oboe.membership.primary`).
 """
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import pymysql
-
-from oboe.database.port import Driver, Instance, Observation
+from oboe.database.port import Driver, Instance
 from oboe.domain.errors import OboeError, Refused, TryAgain, Unreachable
 from oboe.domain.values import Address, Identity
-from oboe.kit.secret import Secret
 from oboe.membership.local import SHARED_FACTS, LocalAgent
 from oboe.membership.member import Member, member_from_row, member_row, numbered
+from oboe.membership.primary import STORE_DATABASE, STORE_USER, Databases, seat_of
+from oboe.membership.server_row import ServerRow, server_from_row, server_row
 from oboe.store.request_keys import RequestKeys
 
 if TYPE_CHECKING:
@@ -28,83 +24,19 @@ if TYPE_CHECKING:
 
     from oboe.store.mysql import Directory, Lease, Mysql, MysqlHome
 
-__all__ = ["ClusterLink", "Primary", "ServerRow"]
+__all__ = ["ClusterLink"]
 
 T = TypeVar("T")
 
-STORE_USER = "oboe"
-STORE_DATABASE = "oboe"
-_ROLE_PROBE_SECONDS = 2.0
-_HASTEN_EVERY_SECONDS = 10.0
-"""Asking a primary to hurry more often gives it more to compact, and a clone must wait for that."""
 
-
-@dataclass(frozen=True, slots=True)
-class Primary:
-    """The database that takes writes, and the agent that looks after it."""
-
-    agent: Address
-    ip: str
-    mysql_port: int
-    rpc_port: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerRow:
-    """A database of the cluster, as its tables keep it."""
-
-    ip: str
-    rpc_port: int
-    sql_port: int
-    zone: str
-    agent: Address
-    status: str
-    with_rootserver: bool = False
-    build_version: str = ""
-
-
-class ClusterLink:
+class ClusterLink(Databases):
     """Connections to the cluster's home. Thread-safe; opened on first use; `Unreachable` when there is no primary."""
 
     def __init__(self, local: LocalAgent, driver: Driver, *, announce: Callable[[], None] = lambda: None) -> None:
-        self._local = local
-        self._driver = driver
+        super().__init__(local, driver)
         self._announce = announce
-        self._lock = threading.Lock()
-        self._primary: Primary | None = None
         self._store: Mysql | None = None
         self._served: Mysql | None = None
-        self._hasten_again_at = 0.0
-        self.trouble = ""
-        """Why the cluster's home could not be reached when it was last tried; empty when it could."""
-
-    # Finding the primary
-
-    def primary(self) -> Primary:
-        """The current primary; `Unreachable` ``cluster.no_primary`` says what each database answered."""
-        with self._lock:
-            known = self._primary
-        if known is not None:
-            return known
-        answers = []
-        for candidate in self._candidates():
-            try:
-                connection = self._dial(candidate.ip, candidate.mysql_port)
-            except OboeError as error:
-                answers.append(f"{candidate.ip}:{candidate.mysql_port} {error.message}")
-                continue
-            try:
-                role = self._driver.role(connection)
-            finally:
-                connection.close()
-            if role == "PRIMARY":
-                with self._lock:
-                    self._primary = candidate
-                self.trouble = ""
-                return candidate
-            answers.append(f"{candidate.ip}:{candidate.mysql_port} is {role or 'without a role'}")
-        self.trouble = "; ".join(answers) or "no database is known"
-        raise Unreachable("cluster.no_primary", f"no primary: {self.trouble}", hint="start the primary, or fail over to a standby")
 
     @property
     def here(self) -> Address:
@@ -113,81 +45,6 @@ class ClusterLink:
     def fellows(self) -> list[Address]:
         """The other members, as this agent knows them without the cluster's tables."""
         return self._local.fellows()
-
-    def seat(self) -> str:
-        """Which database is the primary: ``ip:mysql_port``. `Unreachable` ``cluster.no_primary``."""
-        return _seat(self.primary())
-
-    def clone_obstacle(self, *, hasten: bool = False) -> str:
-        """What a clone of the primary must still wait for; empty: nothing. ``hasten`` also asks the primary to get there sooner."""
-        try:
-            primary = self.primary()
-            connection = self._dial(primary.ip, primary.mysql_port)
-        except OboeError as error:
-            return f"the primary: {error.message}"
-        try:
-            obstacle = self._driver.clone_obstacle(connection)
-            if obstacle and hasten and time.monotonic() >= self._hasten_again_at:
-                self._driver.hasten_clone(connection)
-                self._hasten_again_at = time.monotonic() + _HASTEN_EVERY_SECONDS
-            return obstacle
-        finally:
-            connection.close()
-
-    def freeze(self) -> int:
-        """Ask the primary for a checkpoint; how far the last one was."""
-        primary = self.primary()
-        connection = self._dial(primary.ip, primary.mysql_port)
-        try:
-            before = self._driver.checkpoint_scn(connection)
-            self._driver.minor_freeze(connection)
-            return before
-        finally:
-            connection.close()
-
-    def checkpoint(self) -> int:
-        """How far the primary's last checkpoint is."""
-        primary = self.primary()
-        connection = self._dial(primary.ip, primary.mysql_port)
-        try:
-            return self._driver.checkpoint_scn(connection)
-        finally:
-            connection.close()
-
-    def let_in(self, addresses: Sequence[str], root_password: Secret) -> None:
-        """Have the primary let these addresses connect, and no others; its agent need not be there."""
-        primary = self.primary()
-        connection = self._driver.dial(primary.ip, primary.mysql_port, user="root", password=root_password, timeout=_ROLE_PROBE_SECONDS)
-        try:
-            self._driver.let_in(connection, addresses)
-        finally:
-            connection.close()
-
-    def reads_at(self, ip: str, mysql_port: int) -> bool:
-        """Whether that database shows the cluster's tables."""
-        connection = self._dial(ip, mysql_port, database=STORE_DATABASE)
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute("SET ob_query_timeout = 1500000")
-                cursor.execute("SELECT COUNT(*) FROM member")
-                return bool(cursor.fetchone())
-        except pymysql.err.Error:
-            return False
-        finally:
-            connection.close()
-
-    def replication_of(self, ip: str, mysql_port: int) -> Observation:
-        """Role and positions of any database of the cluster."""
-        connection = self._dial(ip, mysql_port)
-        try:
-            return self._driver.replication(connection)
-        finally:
-            connection.close()
-
-    def lost(self) -> None:
-        """A connection failed: look for the primary again."""
-        with self._lock:
-            self._primary = None
 
     def close(self) -> None:
         with self._lock:
@@ -247,7 +104,7 @@ class ClusterLink:
         self._tables().remove_member(address.ip, address.port)
 
     def servers(self) -> list[ServerRow]:
-        return [_server(row) for row in self._tables().servers()]
+        return [server_from_row(row) for row in self._tables().servers()]
 
     def roll(self) -> tuple[list[ServerRow], list[Member]]:
         """Servers and members; while there is no primary, as this host's own database shows them."""
@@ -255,7 +112,7 @@ class ClusterLink:
             return self.servers(), self.members()
         except (Unreachable, TryAgain) as trouble:
             try:
-                return self._read_here(lambda tables: ([_server(row) for row in tables.servers()], self._members_of(tables)))
+                return self._read_here(lambda tables: ([server_from_row(row) for row in tables.servers()], self._members_of(tables)))
             except OboeError:
                 raise trouble from None
 
@@ -264,7 +121,7 @@ class ClusterLink:
         return [member_from_row(dict(row)) for row in tables.members()]
 
     def put_server(self, row: ServerRow) -> None:
-        self._tables().put_server(_server_row(row))
+        self._tables().put_server(server_row(row))
 
     def set_server(self, ip: str, rpc_port: int, status: str) -> None:
         self._tables().set_server_status(ip, rpc_port, status)
@@ -307,7 +164,7 @@ class ClusterLink:
                 with_rootserver=is_primary,
                 build_version=version,
             )
-            tables.put_server(_server_row(server))
+            tables.put_server(server_row(server))
         tables.put_facts(cluster_id=cluster_id, cluster_name=cluster_name, version=version)
         for name in SHARED_FACTS:
             self._bring(name)
@@ -412,8 +269,8 @@ class ClusterLink:
         """A connection to the primary's ``oboe`` database; with ``seat`` to that primary's only."""
         for last in (False, True):
             primary = self.primary()
-            if seat and _seat(primary) != seat:
-                raise TryAgain("cluster.primary_moved", f"the primary was {seat}, and is {_seat(primary)} now")
+            if seat and seat_of(primary) != seat:
+                raise TryAgain("cluster.primary_moved", f"the primary was {seat}, and is {seat_of(primary)} now")
             try:
                 return self._dial(primary.ip, primary.mysql_port, database=STORE_DATABASE)
             except Unreachable:
@@ -421,54 +278,3 @@ class ClusterLink:
                 if last:
                     raise
         raise AssertionError("unreachable")
-
-    def _dial(self, ip: str, port: int, *, database: str = "") -> Connection[Any]:
-        return self._driver.dial(ip, port, user=STORE_USER, password=self._password(), timeout=_ROLE_PROBE_SECONDS, database=database)
-
-    def _password(self) -> Secret:
-        password = self._local.secret("store_password")
-        if password is None:
-            raise Refused("cluster.none", "this agent belongs to no running cluster")
-        return password
-
-    def _candidates(self) -> list[Primary]:
-        found = {}
-        own = self._local.instance()
-        if own is not None:
-            found[(own.ip, own.mysql_port)] = Primary(self._local.address, own.ip, own.mysql_port, own.rpc_port)
-        for member in self._local.members():
-            if member.mysql_port:
-                address = member.address
-                found.setdefault((address.ip, member.mysql_port), Primary(address, address.ip, member.mysql_port, member.database_rpc_port))
-        return list(found.values())
-
-
-def _server(row: Mapping[str, Any]) -> ServerRow:
-    return ServerRow(
-        ip=row["ip"],
-        rpc_port=row["rpc_port"],
-        sql_port=row["sql_port"],
-        zone=row["zone"],
-        agent=Address(row["agent_ip"], row["agent_port"]),
-        status=row["status"],
-        with_rootserver=bool(row["with_rootserver"]),
-        build_version=row["build_version"],
-    )
-
-
-def _server_row(row: ServerRow) -> dict[str, Any]:
-    return {
-        "ip": row.ip,
-        "rpc_port": row.rpc_port,
-        "sql_port": row.sql_port,
-        "zone": row.zone,
-        "agent_ip": row.agent.ip,
-        "agent_port": row.agent.port,
-        "status": row.status,
-        "with_rootserver": row.with_rootserver,
-        "build_version": row.build_version,
-    }
-
-
-def _seat(primary: Primary) -> str:
-    return f"{primary.ip}:{primary.mysql_port}"

@@ -10,9 +10,10 @@ import msgspec
 from oboe.domain.errors import OboeError, Refused, StepFailed, TryAgain, Unreachable
 from oboe.domain.values import Address, Identity
 from oboe.kit import Run, Step
-from oboe.membership.link import ClusterLink, ServerRow
+from oboe.membership.link import ClusterLink
 from oboe.membership.local import LocalAgent
 from oboe.membership.member import member_from_row
+from oboe.membership.server_row import ServerRow
 from oboe.membership.verbs import Become, Invite
 from oboe.playbooks.agent.kill_observer import KillObserverParams, RestartParams
 from oboe.playbooks.leading import lead, let_go

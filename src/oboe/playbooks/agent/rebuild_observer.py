@@ -12,7 +12,8 @@ from oboe.domain.errors import StepFailed
 from oboe.domain.model import Maintenance
 from oboe.domain.values import HomeKind, MaintenanceKind
 from oboe.kit import Run, Sketch, Step, playbook
-from oboe.membership.link import ClusterLink, Primary
+from oboe.membership.link import ClusterLink
+from oboe.membership.primary import Primary
 from oboe.playbooks.agent.kill_observer import end_process
 from oboe.playbooks.agent.observer import deploy_instance
 from oboe.playbooks.agent.together import own_instance

@@ -14,7 +14,8 @@ from oboe.domain.values import Address, HomeKind, MaintenanceKind
 from oboe.kit import Run, Sketch, Step, playbook
 from oboe.kit.naming import Naming
 from oboe.kit.run import ChildStatus
-from oboe.membership.link import ClusterLink, ServerRow
+from oboe.membership.link import ClusterLink
+from oboe.membership.server_row import ServerRow
 from oboe.playbooks.agent.rebuild_observer import REBUILD, RebuildObserverParams
 from oboe.playbooks.cloning import check_follows, wait_until_advances
 from oboe.playbooks.leading import child_id, copy_lines, lead, let_go

@@ -19,9 +19,10 @@ from oboe.kit import Run, Secret, Sketch, Step, playbook
 from oboe.kit.run import Child
 from oboe.membership.enlisting import Enlisting
 from oboe.membership.given_up import give_up, take_back
-from oboe.membership.link import ClusterLink, ServerRow
+from oboe.membership.link import ClusterLink
 from oboe.membership.local import LocalAgent
 from oboe.membership.member import member_from_row
+from oboe.membership.server_row import ServerRow
 from oboe.membership.verbs import Configure, ConfigureAnswer, Invite
 from oboe.playbooks.agent.local_scale_out import LocalScaleOutParams
 from oboe.playbooks.agent.observer import DestroyParams
