@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from oboe.cli.failure import AnswerError
 from oboe.cli.watch import Look, Watch
 from oboe.config import Settings
 from oboe.domain.errors import OboeError, Refused, Unreachable
+from oboe.domain.values import Address
 
 SETTINGS = Settings(watch_poll_seconds_min=0.2, watch_poll_seconds_max=1.0, watch_patience_seconds=5.0)
 GONE = Unreachable("agent.unreachable", "agent 127.0.0.1:2886 does not answer: refused")
@@ -26,19 +27,35 @@ def dag(state: str, stage: int = 1, *, told: Any = None, logs: list[str] | None 
     ran = {"execute_times": 1, "execute_agent": {"ip": "127.0.0.1", "port": 2886}, "task_logs": logs or []}
     sub_task = {"id": "11", "state": state, "operator": "RUN", "additional_data": {"oboe": told} if told else None} | ran
     node = {"id": "11", "name": "Add server", "state": state, "operator": "RUN", "sub_tasks": [sub_task]}
-    return {"id": "11", "name": "Cluster scale out", "state": state, "operator": "RUN", "stage": stage, "max_stage": 2, "nodes": [node]}
+    return {
+        "id": "11",
+        "dag_id": 11,
+        "name": "Cluster scale out",
+        "state": state,
+        "operator": "RUN",
+        "stage": stage,
+        "max_stage": 2,
+        "nodes": [node],
+    }
 
 
 class Agent:
     """Answers each look at the dag with the next of ``dags`` (the last for ever), and what it waits for with ``waiting``."""
 
-    def __init__(self, *dags: dict[str, Any] | OboeError, waiting: Any = NOT_OBOE) -> None:
+    def __init__(self, *dags: dict[str, Any] | OboeError, waiting: Any = NOT_OBOE, port: int = 2886, others: Sequence[Agent] = ()) -> None:
         self._dags = list(dags)
         self._waiting = waiting
+        self._others = {each.address: each for each in others}
+        self.address = Address("127.0.0.1", port)
         self.asked: list[str] = []
+
+    def twin(self, address: Address) -> Agent:
+        return self._others[address]
 
     def get(self, path: str, **_: Any) -> Answer:
         self.asked.append(path)
+        if path == "/api/v1/ob/info":
+            return self._give({"agent_info": [{"ip": each.ip, "port": each.port} for each in (self.address, *self._others)]})
         if path.startswith("/oboe/v1"):
             return self._give(self._waiting)
         return self._give(self._dags.pop(0) if len(self._dags) > 1 else self._dags[0])
@@ -85,6 +102,20 @@ def test_a_vendors_agent_is_looked_at_once_a_second_and_no_agent_is_asked_twice_
     world, agent = World(), Agent(dag("RUNNING"), dag("RUNNING", 2), dag("SUCCEED", 2), waiting=answer)
     list(changes(agent, world))
     assert (world.pauses, agent.asked.count("/oboe/v1/dags/11")) == (pauses, 1)
+
+
+def test_another_agent_of_the_cluster_is_asked_when_the_first_one_goes_away() -> None:
+    stranger = Agent(AnswerError(404, "Task.NotFound", "no such dag"), port=2)
+    gone, other = Agent(GONE, port=1), Agent(dag("RUNNING", 2), dag("RUNNING", 2), dag("SUCCEED", 2), port=3)
+    first = Agent(dag("RUNNING"), GONE, others=(gone, stranger, other))
+    told = [(look.dag.state, look.dag.stage, look.trouble) for look in changes(first, World())]
+    said = f"{GONE.message}; agent 127.0.0.1:3 is asked from now on"
+    assert told == [("RUNNING", 1, ""), ("RUNNING", 1, said), ("RUNNING", 2, ""), ("SUCCEED", 2, "")]
+
+
+def test_a_dag_of_one_agent_is_asked_of_nobody_else() -> None:
+    first = Agent(dag("RUNNING") | {"id": "22130706433259031"}, GONE, dag("SUCCEED", 2), others=(Agent(dag("SUCCEED"), port=3),))
+    assert [look.trouble for look in changes(first, World())] == ["", GONE.message, ""]
 
 
 def test_a_dag_that_waits_as_a_whole_says_so() -> None:

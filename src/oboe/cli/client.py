@@ -131,8 +131,10 @@ class AgentClient:
         finally:
             self.close()
 
-    def twin(self) -> AgentClient:
-        """Another one that knows what this one knows, for another thread; it asks nobody for a password."""
+    def twin(self, address: Address | None = None) -> AgentClient:
+        """Another one that knows what this one knows, for another thread or another agent; it asks nobody for a password."""
+        if address is not None:
+            return AgentClient(address, settings=self._settings, password=self._password)
         twin = AgentClient(self.address, settings=self._settings, password=self._password, socket=self.socket)
         twin._key, twin._info, twin._looks_for_socket = self._key, self._info, self._looks_for_socket
         return twin

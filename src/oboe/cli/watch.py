@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from oboe.cli.client import API, OWN, AgentClient
 from oboe.cli.dags import RUNNING, DagShown, local_time, read_dag, seconds_of
 from oboe.cli.failure import AnswerError
+from oboe.cli.fellows import Fellows
 from oboe.config import Settings
 from oboe.domain.errors import Refused, Unreachable
 
@@ -42,6 +44,7 @@ class Watch:
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._client = client
+        self._fellows = Fellows(client)
         self._id = dag_id
         self._settings = settings
         self._clock = clock
@@ -59,7 +62,9 @@ class Watch:
         return Look(dag, seconds_of(answer.timestamp) or time.time(), waits, progress)
 
     def changes(self) -> Iterator[Look]:
-        """Every look that differs from the one before; the last one is finished. `Unreachable` after the patience of the settings."""
+        """Every look that differs from the one before; the last one is finished. `Unreachable` after the patience of the settings.
+
+        A dag of a cluster is asked of another of its agents when the one that was asked goes away."""
         settings, last, pause = self._settings, None, self._settings.watch_poll_seconds_min
         seen_at = self._clock()
         while True:
@@ -69,7 +74,9 @@ class Watch:
             except Unreachable as error:
                 if last is None or self._clock() - seen_at > settings.watch_patience_seconds:
                     raise
-                look = replace(last, trouble=error.message)
+                look = replace(last, trouble=self._ask_another(error))
+            if last is None and not look.dag.finished and look.dag.id == str(look.dag.number):
+                self._fellows.learn()
             changed = last is None or _seen(look) != _seen(last)
             if changed:
                 yield look
@@ -79,6 +86,15 @@ class Watch:
             pause = fast if changed else min(pause * 1.5, max(fast, settings.watch_poll_seconds_max))
             last = look
             self._pause(pause)
+
+    def _ask_another(self, error: Unreachable) -> str:
+        """From now on, if there is one that knows the dag; what to say of it."""
+        for other in self._fellows.others(self._client.address):
+            with suppress(Unreachable, AnswerError, Refused):
+                other.get(f"{API}/task/dag/{self._id}")
+                self._client = other
+                return f"{error.message}; agent {other.address} is asked from now on"
+        return error.message
 
     def _told(self, dag: DagShown) -> tuple[tuple[str, ...], Mapping[str, str]]:
         """What the dag and its running sub-tasks wait for, in words, and how far they are; empty where the agent does not say."""
