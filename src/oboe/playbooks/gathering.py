@@ -6,15 +6,16 @@ is only to be held and does not answer is left out; one whose database is meant 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 
 from oboe.domain.errors import Refused, StepFailed, TryAgain, Unreachable
 from oboe.domain.model import Home
-from oboe.domain.values import HomeKind
-from oboe.kit import Run, Step
+from oboe.domain.values import Address, HomeKind
+from oboe.kit import Run, Sketch, Step
 from oboe.kit.naming import Naming
 from oboe.kit.run import Child, ChildStatus
 from oboe.membership.verbs import LedBy, LedDags
@@ -22,7 +23,7 @@ from oboe.playbooks.agent.together import TogetherParams
 from oboe.playbooks.leading import child_from, child_id, let_go
 from oboe.remote.client import Peers
 
-__all__ = ["Advance", "End", "GatheringParams", "Inform", "MakeSure", "WaitAll", "children_of"]
+__all__ = ["Advance", "End", "GatheringParams", "Inform", "MainStep", "MakeSure", "Steps", "WaitAll", "children_of", "draw"]
 
 _READY_SECONDS = 60.0
 _WORK_SECONDS = 1800.0
@@ -43,7 +44,7 @@ class GatheringParams(msgspec.Struct):
     graceful: bool = False
 
 
-class _MainStep(Step):
+class MainStep(Step):
     """The catalogue lets most of these be cancelled only; here all of them can be retried, so that a FAILED dag has a way on."""
 
     resumable = True
@@ -66,7 +67,7 @@ def children_of(run: Run, node: str) -> list[Child]:
     return [child_from(one) for one in found if one is not None]
 
 
-class Inform(_MainStep):
+class Inform(MainStep):
     """Have an agent make its part, which holds it."""
 
     def run(self, run: Run) -> dict[str, Any] | None:
@@ -81,7 +82,7 @@ class Inform(_MainStep):
         return _kept(child)
 
 
-class MakeSure(_MainStep):
+class MakeSure(MainStep):
     """Every agent waits for the word to begin."""
 
     def run(self, run: Run) -> None:
@@ -94,7 +95,7 @@ class MakeSure(_MainStep):
             run.log(f"{child.agent} is ready")
 
 
-class Advance(_MainStep):
+class Advance(MainStep):
     """Give the word."""
 
     def run(self, run: Run) -> None:
@@ -103,7 +104,7 @@ class Advance(_MainStep):
             run.tell(child, "start")
 
 
-class WaitAll(_MainStep):
+class WaitAll(MainStep):
     """Follow one agent until its work is done. When it fails, those that have nothing to do are let go: nobody waits for a person."""
 
     def run(self, run: Run) -> dict[str, Any] | None:
@@ -147,7 +148,7 @@ class WaitAll(_MainStep):
         return child
 
 
-class End(_MainStep):
+class End(MainStep):
     """Let every agent go, and see that it is free."""
 
     waited: ClassVar[str] = "Wait for all agents to execute tasks successfully"
@@ -162,6 +163,37 @@ class End(_MainStep):
             run.log(f"{child.agent} end the task")
         for child in children:
             run.watch(child, _over, why=f"{child.agent} to be free", timeout=_END_SECONDS)
+
+
+class Steps(NamedTuple):
+    """What an operation has of the five that all of them have: a dag knows its steps by class, so each has its own."""
+
+    inform: type[Inform]
+    make_sure: type[MakeSure]
+    advance: type[Advance]
+    wait: type[WaitAll]
+    end: type[End]
+
+
+def draw(
+    sketch: Sketch,
+    params: GatheringParams,
+    steps: Steps,
+    *,
+    before_word: Sequence[tuple[str, type[Step]]] = (),
+    after_work: Sequence[tuple[str, type[Step]]] = (),
+) -> None:
+    """The plan: everybody is informed and ready, given the word, followed, let go; and what the operation has before and after."""
+    everyone = [Address.parse(text) for text in params.agents]
+    sketch.stage(steps.inform.informed, steps.inform, agents=everyone, parallel=True, at_home=True)
+    sketch.stage("Make sure all agents are ready", steps.make_sure)
+    for name, step in before_word:
+        sketch.stage(name, step)
+    sketch.stage("Advance agents to execute the task", steps.advance)
+    sketch.stage(End.waited, steps.wait, agents=everyone, parallel=True, at_home=True)
+    for name, step in after_work:
+        sketch.stage(name, step)
+    sketch.stage("Inform all agents to end the task", steps.end)
 
 
 def make_child(run: Run, playbook: str, params: GatheringParams) -> Child:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from oboe.domain.model import Maintenance
-from oboe.domain.values import Address, HomeKind
+from oboe.domain.values import HomeKind
 from oboe.kit import Run, Sketch, playbook
 from oboe.membership.owed import Owed
 from oboe.playbooks import gathering
@@ -12,39 +12,31 @@ from oboe.playbooks.gathering import GatheringParams
 
 __all__ = ["start_ob"]
 
-_INFORM = "Inform all agents to start observer"
 
-
-class InformStart(gathering.Inform):
-    """Have an agent make its part, which holds it."""
-
-    playbook = START
-
-
-class MakeSureStart(gathering.MakeSure):
-    """Every agent waits for the word to begin."""
-
-    informed = _INFORM
-
-
-class AdvanceStart(gathering.Advance):
-    """Give the word."""
-
-    informed = _INFORM
-
-
-class WaitStart(gathering.WaitAll):
-    """Until the database serves."""
-
-    informed = _INFORM
+class _Start:
+    informed = "Inform all agents to start observer"
     playbook = START
     work = "Execute start observer sql"
 
 
-class StartZone(gathering.Advance):
-    """The zones are ACTIVE in the cluster's tables, as soon as they can be told."""
+class InformStart(_Start, gathering.Inform):
+    """Have an agent make its part, which holds it."""
 
-    informed = _INFORM
+
+class MakeSureStart(_Start, gathering.MakeSure):
+    """Every agent waits for the word to begin."""
+
+
+class AdvanceStart(_Start, gathering.Advance):
+    """Give the word."""
+
+
+class WaitStart(_Start, gathering.WaitAll):
+    """Until the database serves."""
+
+
+class StartZone(gathering.MainStep):
+    """The zones are ACTIVE in the cluster's tables, as soon as they can be told."""
 
     def run(self, run: Run) -> None:
         run.log("start zone")
@@ -57,6 +49,9 @@ class EndStart(gathering.End):
     """Let every agent go."""
 
 
+_STEPS = gathering.Steps(InformStart, MakeSureStart, AdvanceStart, WaitStart, EndStart)
+
+
 @playbook(
     "Start OB",
     home=HomeKind.AGENT,
@@ -67,11 +62,4 @@ class EndStart(gathering.End):
 )
 def start_ob(params: GatheringParams, sketch: Sketch) -> None:
     """Start databases of the cluster."""
-    everyone = [Address.parse(text) for text in params.agents]
-    sketch.stage(_INFORM, InformStart, agents=everyone, parallel=True, at_home=True)
-    sketch.stage("Make sure all agents are ready", MakeSureStart)
-    sketch.stage("Advance agents to execute the task", AdvanceStart)
-    sketch.stage("Wait for all agents to execute tasks successfully", WaitStart, agents=everyone, parallel=True, at_home=True)
-    if params.zones:
-        sketch.stage("Start Zone", StartZone)
-    sketch.stage("Inform all agents to end the task", EndStart)
+    gathering.draw(sketch, params, _STEPS, after_work=[("Start Zone", StartZone)] if params.zones else [])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from oboe.domain.errors import StepFailed, TryAgain, Unreachable
 from oboe.domain.model import Maintenance
-from oboe.domain.values import Address, HomeKind
+from oboe.domain.values import HomeKind
 from oboe.kit import Run, Sketch, playbook
 from oboe.kit.run import Child
 from oboe.membership.link import ClusterLink
@@ -20,7 +20,6 @@ from oboe.remote.handshake import ask_public
 
 __all__ = ["StopParams", "stop_ob"]
 
-_INFORM = "Inform all agents to prepare to stop observer"
 _FREEZE_SECONDS = 60.0
 _STOP_SECONDS = 120.0
 _ASK_SECONDS = 3.0
@@ -32,22 +31,23 @@ class StopParams(GatheringParams):
     zone_form: bool = False
 
 
-class InformStop(gathering.Inform):
+class _Stop:
+    informed = "Inform all agents to prepare to stop observer"
+    playbook = STOP
+    work = "Stop observer"
+
+
+class InformStop(_Stop, gathering.Inform):
     """Have an agent make its part, which holds it."""
 
-    playbook = STOP
 
-
-class MakeSureStop(gathering.MakeSure):
+class MakeSureStop(_Stop, gathering.MakeSure):
     """Every agent waits for the word to begin."""
 
-    informed = _INFORM
 
-
-class MinorFreeze(gathering.Advance):
+class MinorFreeze(gathering.MainStep):
     """A checkpoint of the primary, when it is to stop; standbys are skipped."""
 
-    informed = _INFORM
     skippable = True
     irreversible = ""
 
@@ -73,24 +73,16 @@ class MinorFreeze(gathering.Advance):
         """A checkpoint harms nobody."""
 
 
-class AdvanceStop(gathering.Advance):
+class AdvanceStop(_Stop, gathering.Advance):
     """Give the word."""
 
-    informed = _INFORM
 
-
-class WaitStop(gathering.WaitAll):
+class WaitStop(_Stop, gathering.WaitAll):
     """Until the database has ended, where it is meant and nothing more is waited for."""
 
-    informed = _INFORM
-    playbook = STOP
-    work = "Stop observer"
 
-
-class ExecuteStop(gathering.Advance):
+class ExecuteStop(gathering.MainStep):
     """The word to stop: to the databases that wait for it, and to the zone's row."""
-
-    informed = _INFORM
 
     def run(self, run: Run) -> None:
         params = run.params(StopParams)
@@ -128,6 +120,9 @@ class EndStop(gathering.End):
     """Let every agent go."""
 
 
+_STEPS = gathering.Steps(InformStop, MakeSureStop, AdvanceStop, WaitStop, EndStop)
+
+
 @playbook(
     "Stop OB",
     home=HomeKind.AGENT,
@@ -138,15 +133,6 @@ class EndStop(gathering.End):
 )
 def stop_ob(params: StopParams, sketch: Sketch) -> None:
     """Stop databases of the cluster."""
-    everyone = [Address.parse(text) for text in params.agents]
-    sketch.stage(_INFORM, InformStop, agents=everyone, parallel=True, at_home=True)
-    sketch.stage("Make sure all agents are ready", MakeSureStop)
-    if params.zone_form:
-        sketch.stage("Execute stop sql", ExecuteStop)
-    if params.freeze:
-        sketch.stage("Minor freeze before stop server", MinorFreeze)
-    sketch.stage("Advance agents to execute the task", AdvanceStop)
-    sketch.stage("Wait for all agents to execute tasks successfully", WaitStop, agents=everyone, parallel=True, at_home=True)
-    if params.by_word:
-        sketch.stage("Execute stop sql", ExecuteStop)
-    sketch.stage("Inform all agents to end the task", EndStop)
+    sql, freeze = ("Execute stop sql", ExecuteStop), ("Minor freeze before stop server", MinorFreeze)
+    before = [step for step, wanted in ((sql, params.zone_form), (freeze, params.freeze)) if wanted]
+    gathering.draw(sketch, params, _STEPS, before_word=before, after_work=[sql] if params.by_word else [])
