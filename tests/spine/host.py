@@ -157,6 +157,10 @@ class Host:
         for step in steps:
             (self.own / f"gate.{step}").touch()
 
+    def plant(self, step: str) -> None:
+        """That step, in a process of its own, fails once when its work is done."""
+        (self.own / f"plant.{step}").touch()
+
     def at_gate(self) -> str:
         """The step that waits; empty: none does."""
         return next((path.name.removeprefix("at.") for path in self.own.glob("at.*")), "")
