@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers.table import COLUMNS
+from benchmarks.peers.table import COLUMNS, conditions
 from benchmarks.report import ROWS, Row, missed, ratio_of, target_of, value_of
 
 __all__ = ["PAGE", "SOURCE", "render"]
@@ -47,7 +47,8 @@ _HOW = """
   against an empty one (SQLite).
 - **GET maintain/ob**: a header of its own for every request, RSA-2048, cut before as the SDK cuts it (three blocks); the generator is a
   process of its own on the same processors, and its part of them is in the table. *RSA alone* opens such headers in processes that do
-  nothing else. The dag is a finished chain of 9 with its logs; then one of 1 000 sub-tasks; then the chain again after 1 M finished dags
+  nothing else: for 1 connection one of them, which opens one header after another on one thread, for more connections one for every
+  processor. The dag is a finished chain of 9 with its logs; then one of 1 000 sub-tasks; then the chain again after 1 M finished dags
   in the same tables, the last two at 8 connections, as ratios of the first.
 """
 
@@ -55,7 +56,8 @@ _PEERS = """
 ## Beside its peers
 
 A chain of 9 durable steps that do nothing, alone and many at once with their creation, in one run. Each peer is as durable as it can be
-configured to be; what that comes to differs, so it is part of the table. *First step* is from the start of the process; *floor* is measured
+configured to be; what that comes to differs, so it is said below. All run the same chains; a slow one runs fewer of them (chains alone for
+15 s at most, and a smaller crowd), and how many is said below, too. *First step* is from the start of the process; *floor* is measured
 right before each. Versions are locked in `requirements/peers.txt`.
 """
 
@@ -133,7 +135,8 @@ def _story_of_requests(found: Mapping[str, Any]) -> str:
     spent = ", ".join(f"{who} {milliseconds:.2f}" for who, milliseconds in per_request.items())
     return (
         f"Of every request at 8 connections, milliseconds of CPU: {spent}; of the agent's, opening the header takes {1000 / one:.2f}. "
-        "Headers are opened on worker threads, outside the interpreter lock; the dag is answered from memory after one statement. "
+        "Headers are opened on worker threads, outside the interpreter lock; the dag is answered from memory after one statement, which "
+        "all share who asked before it began. "
         "What is left is the HTTP server, the hop to a thread, and the client on the same processors."
     )
 
@@ -152,7 +155,7 @@ def _peers(found: Mapping[str, Any] | None) -> Iterator[str]:
         yield f"| {name} {row['version']} | {figures} |"
     yield "\nWhat a kill costs while a step runs:\n"
     for name, row in rows.items():
-        yield f"- **{name}** ({row['store']}; {row['chains']} chains at once): {row['guarantee']}."
+        yield f"- **{name}** ({conditions(row)}): {row['guarantee']}."
     for name, reason in found["without"].items():
         yield f"- **{name}** was not measured: {reason}."
 

@@ -31,7 +31,7 @@ def main() -> None:
     directory = Path(tempfile.mkdtemp(prefix="peers-", dir=given.directory)).resolve()
     runs = [run for run in RUNS if not given.only or run.name in given.only]
     try:
-        with limited(900):
+        with limited(1200):
             found = measure(directory, given.environment, runs, _QUICK if given.quick else _FULL)
     finally:
         end_processes(directory)

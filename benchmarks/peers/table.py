@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["COLUMNS", "table"]
+__all__ = ["COLUMNS", "conditions", "table"]
 
 COLUMNS = (
     ("gap_p50_ms", "gap ms"),
@@ -20,6 +20,11 @@ COLUMNS = (
 """Key, heading."""
 
 
+def conditions(row: Mapping[str, Any]) -> str:
+    """The store, and how much of the workload a peer was given: a slow one gets less of it."""
+    return f"{row['store']}; the median of {row['chains_alone']} chains alone, {row['chains']} at once"
+
+
 def table(found: Mapping[str, Any]) -> Iterator[str]:
     rows = {name: value for name, value in found.items() if isinstance(value, Mapping) and "chain9_ms" in value}
     yield f"{'':26}" + "".join(f"{heading:>13}" for _, heading in COLUMNS)
@@ -28,7 +33,7 @@ def table(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"{name + ' ' + row['version']:26}" + "".join(figures)
     yield "A kill while a step runs:"
     for name, row in rows.items():
-        yield f"  {name} ({row['store']}; {row['chains']} chains at once): {row['guarantee']}"
+        yield f"  {name} ({conditions(row)}): {row['guarantee']}"
     for name, reason in found["without"].items():
         yield f"without {name}: {reason}"
     where = found["surroundings"]

@@ -15,6 +15,7 @@ def test_a_peer_that_is_not_there_is_left_out_with_the_reason(tmp_path: Path) ->
         "gap_p50_ms",
         "chain9_ms",
         "chains_steps_per_second",
+        "chains_alone",
         "first_step_s",
         "memory_mb",
         "floor_ms",

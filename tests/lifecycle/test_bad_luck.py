@@ -12,6 +12,7 @@ import pytest
 
 from oboe.control.reading import GATHER_SECONDS
 from tests.lifecycle.cluster import asked, leaves, scope
+from tests.lifecycle.test_sdk import sdk
 from tests.spine.host import Host, eventually
 from tests.spine.world import PASSWORD, World
 
@@ -19,41 +20,55 @@ HANGS_SECONDS = 2.0
 
 
 @pytest.fixture(scope="module")
-def half_asleep(tmp_path_factory: pytest.TempPathFactory, store_port: int) -> Iterator[tuple[Host, Host]]:
-    """A CLUSTER AGENT, and another one whose process is stopped, as on a host that hangs."""
+def half_asleep(tmp_path_factory: pytest.TempPathFactory, store_port: int) -> Iterator[tuple[Host, Host, Host]]:
+    """Two CLUSTER AGENTS, the first of which maintains the cluster, and one whose process is stopped, as on a host that hangs."""
     world = World(tmp_path_factory.mktemp("asleep"), store_port)
     try:
-        master, asleep = world.host(), world.host(apart=True)
-        world.gather(master, asleep)
+        master, other, asleep = world.host(), world.host(), world.host(apart=True)
+        world.gather(master, other, asleep)
         world.good(world.over(master, world.init(master)))
-        eventually(lambda: asleep.identity == "CLUSTER AGENT")
+        eventually(lambda: {other.identity, asleep.identity} == {"CLUSTER AGENT"})
         asleep.signal(signal.SIGSTOP)
-        yield master, asleep
+        yield master, other, asleep
         asleep.signal(signal.SIGCONT)
     finally:
         world.end()
 
 
+@pytest.mark.parametrize("at", [0, 1])
 @pytest.mark.parametrize("path", ["/task/dag/unfinish", "/task/dag/maintain/agents", "/agents/status", "/task/dag/agent/main_dags"])
-def test_a_member_that_hangs_delays_a_list_by_two_seconds_at_most_and_is_named(half_asleep: tuple[Host, Host], path: str) -> None:
-    master, asleep = half_asleep
+def test_a_member_that_hangs_delays_a_list_by_two_seconds_at_most_and_is_named(
+    half_asleep: tuple[Host, Host, Host], path: str, at: int
+) -> None:
+    asleep = half_asleep[2]
     begun = time.monotonic()
-    received = asked(master, "GET", path)
+    received = asked(half_asleep[at], "GET", path)
     assert time.monotonic() - begun < HANGS_SECONDS + 1.0  # a second for a machine that has other things to do
     assert received.status == 200
     assert received.headers["x-oboe-missing"] == str(asleep.address)
+    if path == "/agents/status":
+        assert set(received.data) == {str(each.address) for each in half_asleep[:2]}
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_a_client_library_is_answered_in_time_while_a_member_hangs(half_asleep: tuple[Host, Host, Host], at: int) -> None:
+    client = sdk(half_asleep[at])
+    begun = time.monotonic()
+    assert client.get_unfinished_dags() == []
+    assert len(client.get_all_agent_last_maintenance_dag()) == 2
+    assert time.monotonic() - begun < 2 * (HANGS_SECONDS + 1.0)
 
 
 @pytest.mark.parametrize("path", ["/task/dag/maintain/ob", "/ob/info", "/ob/agents", "/task/dags/ob"])
-def test_what_needs_nobody_else_does_not_notice(half_asleep: tuple[Host, Host], path: str) -> None:
+def test_what_needs_nobody_else_does_not_notice(half_asleep: tuple[Host, Host, Host], path: str) -> None:
     begun = time.monotonic()
     received = asked(half_asleep[0], "GET", path)
     assert time.monotonic() - begun < GATHER_SECONDS
     assert received.status in (200, 404)
 
 
-def test_a_dag_of_the_one_that_hangs_is_answered_in_time(half_asleep: tuple[Host, Host]) -> None:
-    master, asleep = half_asleep
+def test_a_dag_of_the_one_that_hangs_is_answered_in_time(half_asleep: tuple[Host, Host, Host]) -> None:
+    master, _, asleep = half_asleep
     begun = time.monotonic()
     received = asked(master, "GET", f"/task/dag/22130706433{asleep.address.port:05}1")
     assert time.monotonic() - begun < 15
