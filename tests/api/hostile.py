@@ -12,6 +12,7 @@ from itertools import count
 from typing import Any, NamedTuple
 
 import msgspec
+import pytest
 from msgspec import inspect
 
 from oboe.api.obshell import app as obshell
@@ -29,6 +30,8 @@ ROOT, AGENT = "X-OCS-Header", "X-OCS-Agent-Header"
 WITHIN_SECONDS = 5.0
 OTHER_PAIR = secrecy.new_key_pair()
 LATER = 10_000
+PASSWORD = "pw1"
+"""Of root, at the agent that is asked; with ``PAIR`` it is all that these requests know of it."""
 
 
 class Shown(NamedTuple):
@@ -71,12 +74,18 @@ def seal(members: Any) -> str:
     return secrecy.seal_text(PAIR.public_key, json.dumps(members).encode())
 
 
+def knows_its_key(monkeypatch: pytest.MonkeyPatch, public_key: str, password: str = PASSWORD) -> None:
+    """From here on requests are sealed for an agent with this key, and say this password where they say the right one."""
+    monkeypatch.setattr(f"{__name__}.PAIR", secrecy.KeyPair(secrecy.Secret(""), public_key))
+    monkeypatch.setattr(f"{__name__}.PASSWORD", password)
+
+
 KEYS = b"0123456789abcdef" * 2
 
 
 def members(uri: str, **more: Any) -> dict[str, Any]:
     keys = secrecy.seal_request(PAIR.public_key, password=secrecy.Secret(""), uri=uri).keys
-    known = {"auth": "pw1", "ts": str(int(time.time()) + 60), "uri": uri, "keys": base64.b64encode(keys).decode()}
+    known = {"auth": PASSWORD, "ts": str(int(time.time()) + 60), "uri": uri, "keys": base64.b64encode(keys).decode()}
     return known | more
 
 
@@ -313,7 +322,7 @@ def _is(kind: Any, text: bytes) -> bool:
 
 
 def good_header(target: str, body: bytes) -> Made:
-    sealed = secrecy.seal_request(PAIR.public_key, password=secrecy.Secret("pw1"), uri=target, body=body)
+    sealed = secrecy.seal_request(PAIR.public_key, password=secrecy.Secret(PASSWORD), uri=target, body=body)
     return {ROOT: sealed.header}, sealed.body
 
 

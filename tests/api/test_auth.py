@@ -315,6 +315,14 @@ def test_a_change_of_password_ends_every_session(control: FakeControl, port: int
     assert in_session(port, "GET", ROUTE, session_id=session)[0].code == "Security.Authentication.SessionInvalid"
 
 
+def test_a_single_agent_without_a_password_lets_anybody_log_in_until_there_is_one(control: FakeControl, port: int) -> None:
+    control.keys.who, control.keys.root = Identity.SINGLE, None
+    session = opened(*in_session(port, "POST", "/api/v1/login", auth="whatever"))
+    control.keys.who, control.keys.root = Identity.CLUSTER_AGENT, "pw1"
+    received, _ = in_session(port, "GET", ROUTE, session_id=session)
+    assert received.code == "Security.Authentication.SessionInvalid"
+
+
 def test_a_token_is_exchanged_once(port: int) -> None:
     received, drawn = in_session(port, "POST", "/api/v1/sso/token", session_id=login(port))
     token = opened(received, drawn)

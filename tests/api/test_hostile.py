@@ -39,6 +39,7 @@ from .hostile import (
     good_header,
     hostile,
     keys_of,
+    knows_its_key,
     members,
     seal,
     stranger,
@@ -215,9 +216,10 @@ def attack(agent: Living) -> int:
     return sent
 
 
-def test_strangers_leave_nothing_in_the_store_of_an_agent(tmp_path: Path) -> None:
-    """Sealed for the wrong key or the right one: without the password it comes to the same."""
+def test_strangers_leave_nothing_in_the_store_of_an_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sealed for the right key: without the password it comes to nothing."""
     with living(tmp_path / "a") as agent:
+        knows_its_key(monkeypatch, agent.agent.keys.public_key())
         agent.send("POST", "/api/v1/agent/password", b'{"password":"ap"}')
         before = stored(tmp_path / "a")
         assert attack(agent) > 1000

@@ -32,6 +32,7 @@ from oboe.remote import secrecy
 
 from .client import send_raw
 from .fakes import PAIR, FakeControl, served
+from .living import Living, living
 from .test_sdk import hold, recorded
 
 EXAMPLES = int(os.environ.get("OBOE_FUZZ", "4"))
@@ -89,10 +90,14 @@ def _whole(value: Any) -> Any:
 class Sealing(AuthBase):
     """Seals a request that is about to leave: its target and body as they are then."""
 
+    def __init__(self, public_key: str = PAIR.public_key, password: str = "pw1") -> None:
+        self._public_key = public_key
+        self._password = Secret(password)
+
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         body = request.body.encode() if isinstance(request.body, str) else request.body or b""
         body = _without_fractions(body)
-        sealed = secrecy.seal_request(PAIR.public_key, password=Secret("pw1"), uri=request.path_url, body=body)
+        sealed = secrecy.seal_request(self._public_key, password=self._password, uri=request.path_url, body=body)
         request.headers["X-OCS-Header"] = sealed.header
         request.headers.pop("X-OCS-Agent-Header", None)
         request.prepare_body(sealed.body, None)
@@ -121,6 +126,32 @@ CHECKED = [check for check in CHECKS.get_all() if check.__name__ not in EXEMPT]
 @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None)
 def test_every_operation_keeps_what_the_description_promises(case: Any, base_url: str) -> None:
     case.call_and_validate(base_url=base_url, auth=Sealing(), checks=CHECKED)
+
+
+@pytest.fixture(scope="module", params=["SINGLE", "MASTER"])
+def alive(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Living]:
+    """An agent that decides for itself."""
+    with living(tmp_path_factory.mktemp("alive") / "a") as agent:
+        if request.param == "MASTER":
+            agent.become_master()
+        yield agent
+
+
+AS_IT_IS = ("not_a_server_error", "positive_data_acceptance", "negative_data_rejection")
+"""What an agent refuses depends on what it is, and this interface says much of it with 500; the codes are looked at instead."""
+ANSWERS = [check for check in CHECKED if check.__name__ not in AS_IT_IS]
+
+
+@schema.exclude(path_regex=r"/agent(/join|/password)?$").parametrize()
+@settings(max_examples=EXAMPLES // 4 or 1, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None)
+def test_a_living_agent_answers_as_described(case: Any, alive: Living) -> None:
+    """But for joins, which would look for agents at every address, and for the password that the others need."""
+    if case.method != "GET":
+        case.query = {**(case.query or {}), "dry_run": "true"}
+    answer = case.call(base_url=f"http://127.0.0.1:{alive.port}", auth=Sealing(alive.agent.keys.public_key(), ""))
+    case.validate_response(answer, checks=ANSWERS)
+    if answer.status_code >= 500:
+        assert answer.json()["error"]["errCode"] != "Common.Unexpected", answer.text
 
 
 def test_the_description_names_every_route_and_what_can_go_wrong(port: int) -> None:

@@ -56,6 +56,10 @@ class Rule(Enum):
     """The one-time token in the header is all."""
 
 
+_OPEN_ON_SINGLE = (Rule.NORMAL, Rule.NEW_AGENT_PASSWORD, Rule.LOGIN)
+"""While it has no agent password."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Used:
     keys: bytes = field(repr=False)
@@ -100,7 +104,7 @@ class Door:
         if not hmac.compare_digest(admitted.header.uri.encode(), request.target.encode()):
             raise Refused("auth.other_uri", "the header was made for another request")
         identity = self._keys.identity()
-        if identity is Identity.SINGLE and rule in (Rule.NORMAL, Rule.NEW_AGENT_PASSWORD) and self._keys.agent_password() is None:
+        if identity is Identity.SINGLE and rule in _OPEN_ON_SINGLE and self._keys.agent_password() is None:
             return admitted
         expires = _in_time(admitted.header.expires, request.received_at)
         self._verify(admitted, request, rule, identity)

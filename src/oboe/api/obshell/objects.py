@@ -130,7 +130,7 @@ class MemberIdentity(msgspec.Struct):
     identity: str
 
 
-class AgentStatus(msgspec.Struct, rename="camel"):
+class AgentStatus(msgspec.Struct, rename="camel", kw_only=True):
     """``/status``; ``sqlPort`` is left out when there is none."""
 
     agent: MemberIdentity
@@ -140,7 +140,7 @@ class AgentStatus(msgspec.Struct, rename="camel"):
     start_at: int
     port: int
     ob_state: int
-    sql_port: int | msgspec.UnsetType
+    sql_port: int | msgspec.UnsetType = msgspec.UNSET
     under_maintenance: bool
 
 
