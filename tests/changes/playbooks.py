@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from oboe.domain.model import Maintenance
-from oboe.domain.values import HomeKind, MaintenanceKind
+from oboe.domain.values import Address, HomeKind, MaintenanceKind
 from oboe.kit import Run, Secret, Sketch, Step, StepFailed, playbook
 
 
@@ -51,6 +51,30 @@ def held(params: TrialParams, sketch: Sketch) -> None:
 def locked(params: TrialParams, sketch: Sketch) -> None:
     """One gate, behind the lock on everything."""
     sketch.stage("only", Gate, args={"gate": "only"})
+
+
+class Strict(Step):
+    """Neither skipped nor undone."""
+
+    irreversible = "it is a test"
+
+    def run(self, run: Run) -> None:
+        """Nothing."""
+
+
+class AbroadParams(msgspec.Struct):
+    """``agent`` takes part in the middle."""
+
+    gates: str
+    agent: str
+
+
+@playbook("Abroad trial", home=HomeKind.AGENT, params=AbroadParams)
+def abroad(params: AbroadParams, sketch: Sketch) -> None:
+    """A node here, one on another agent, one here."""
+    sketch.stage("before", Strict)
+    sketch.stage("abroad", Strict, agents=(Address.parse(params.agent),))
+    sketch.stage("after", Strict)
 
 
 class Measured(Gate):

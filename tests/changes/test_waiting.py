@@ -111,6 +111,9 @@ def test_a_paused_dag_that_was_cancelled_still_shows_as_cancelled(place: Place) 
         (("extend", "{id}", "first", "--until", "2001-01-01T00:00:00Z"), "that time has passed"),
         (("pause", "{id}", "--why", "x", "--until", "2001-01-01T00:00:00Z"), "the pause would end before it begins"),
         (("pause", "{id}", "--why", " "), "say why"),
+        (("gone", "{id}", "10.9.9.9:2886", "--why", "x"), "nothing of the dag waits for 10.9.9.9:2886"),
+        (("gone", "{id}", "nobody", "--why", "x"), "'nobody' is no agent"),
+        (("skip", "{id}", "first"), "a sub-task can be passed only when its dag is FAILED"),
     ],
 )
 def test_what_makes_no_sense_is_refused_and_says_why(place: Place, words: tuple[str, ...], message: str) -> None:
@@ -175,3 +178,23 @@ def test_more_time_for_a_sub_task_is_more_time_for_what_it_waits_for(place: Plac
     place.open("first")
     place.open("second")
     assert _states(place.until(dag, _over)) == ["SUCCEEDED", "SUCCEEDED"]
+
+
+def test_a_dag_does_without_an_agent_that_is_gone_by_a_persons_word(place: Place) -> None:
+    dag = place.start("Abroad trial", agent="127.0.0.1:1")
+    place.until(dag, lambda now: _states(now)[1] == "READY")
+    preview = place.cli("task", "gone", _id(dag), "127.0.0.1:1", "--why", "its host burnt", "--dry-run").stdout
+    assert "given up; it may have run" in preview
+    told = place.cli("task", "gone", _id(dag), "127.0.0.1:1", "--why", "its host burnt", "--who", "ann").stdout
+    assert "gone      127.0.0.1:1: says ann" in told
+    assert "its host burnt" in told
+    place.until(dag, _over)
+    log = place.cli("task", "logs", _id(dag)).stdout
+    assert "127.0.0.1:1 is gone, says ann: its host burnt; it may have run" in log
+    place.cli("task", "skip", _id(dag), "abroad@127.0.0.1:1")
+    now = place.until(dag, lambda now: fold.settled(now) or _over(now))
+    assert [(each.state.name, each.operator.name) for each in now.sub_tasks] == [("SUCCEEDED", "RUN")] * 1 + [("SUCCEEDED", "PASS")] + [
+        ("SUCCEEDED", "RUN")
+    ]
+    said = [(who, what) for who, what, _, _ in _recorded(place)]
+    assert ("ann", "GONE dag") in said

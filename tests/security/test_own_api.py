@@ -66,6 +66,10 @@ NONSENSE: dict[str, list[dict[str, Any]]] = {
     "POST /dags/:id/pause": list(changed({"why": "x"}, why=("", LONG, "\0"), who=("", LONG), until=LATER, seconds=FAR)),
     "POST /dags/:id/resume": [{"who": LONG}, {"who": ""}],
     "POST /dags/:id/approve": list(changed({"node": "1", "why": "x"}, node=("", "0", "-1", "99", LONG), why=("", LONG))),
+    "POST /dags/:id/gone": list(
+        changed({"agent": "10.0.0.1:2886", "why": "x"}, agent=("", "x", "1:2:3", "10.0.0.1:0", LONG), why=("", " "))
+    ),
+    "POST /dags/:id/skip": list(changed({"sub_task": "1"}, sub_task=("", "-1", "a@b@c", LONG))),
     "POST /dags/:id/extend": list(changed({"sub_task": "1", "seconds": 5.0}, sub_task=("", "-1", "a@b@c", LONG), seconds=FAR, until=LATER)),
     "POST /dags/:id/retries": list(changed({"sub_task": "1", "retries": 1}, retries=(-1, 10**9, 10**40), sub_task=("", LONG))),
     "POST /playbooks/:name": [

@@ -12,7 +12,7 @@ from oboe.domain import events
 from oboe.domain.errors import Refused
 from oboe.domain.fold import holds_lock, settled
 from oboe.domain.messages import Level, LogLine
-from oboe.domain.model import Approval, Pause
+from oboe.domain.model import Approval, GoneAgent, Pause
 from oboe.domain.records import AttemptLine, Change, Page
 from oboe.domain.values import Operator
 from tests.store.samples import GLOBAL, HERE, NONE, OBPROXY, THERE, chain, draft, finish, host, line, moved, now, step, tenant
@@ -59,6 +59,7 @@ def test_every_part_of_the_state_is_kept(home: Any) -> None:
         halt_reason="the store went back",
         recalled=(HERE, THERE),
         recalled_at=now(),
+        gone=(GoneAgent(THERE, "me", "burnt", now()),),
         epoch=4,
         version=made.version + 3,
         sub_tasks=(

@@ -14,6 +14,7 @@ from oboe.domain.events import (
     Dispatch,
     Ended,
     Facts,
+    Gone,
     Interrupt,
     Noted,
     Pass,
@@ -218,8 +219,9 @@ class Checker:
                 require(4, old.stopping is not Stopping.ASKED, "the undo of a cancelled retry counts as done")
         if new.state is State.FAILED and old.state is not State.FAILED:
             patient = old.stopping is not Stopping.NO and now >= old.stopping_at + node.grace
-            by_cancel = old.resting and (any(isinstance(e, Cancel) for e in events) or after.halt_reason != before.halt_reason)
-            require(7, bool(ended) or gone or by_cancel or patient, "declared dead within its grace")
+            by_word = any(isinstance(e, Gone) for e in events) and self._carrier(before, index) == events[0].agent
+            by_cancel = old.resting and (any(isinstance(e, Cancel) for e in events) or after.halt_reason != before.halt_reason or by_word)
+            require(7, bool(ended) or gone or by_cancel or patient or by_word, "declared dead within its grace")
             require(7, new.mark is not Mark.DUE, "it failed and kept its mark")
             if not ended and not by_cancel:
                 require(7, new.unconfirmed, "nobody confirmed its end, and nobody will ask again")
@@ -269,7 +271,9 @@ class Checker:
     def _asked(before: Dag, request: Any, after: Dag, state: State) -> None:
         """What a request changes at once, and what it must not touch."""
         whole = getattr(request, "sub_task", None) is None
-        if isinstance(request, Cancel) and whole:
+        if isinstance(request, Gone):
+            Checker._without(before, request, after)
+        elif isinstance(request, Cancel) and whole:
             require(7, after.cancelled, "cancelled, and not cancelled")
             live = [s for s in after.sub_tasks if s.state in (State.READY, State.RUNNING)]
             require(7, all(s.stopping is Stopping.ASKED and s.live for s in live), "cancelled, and something goes on")
@@ -289,6 +293,34 @@ class Checker:
             elif whole:
                 require(8, after.operator is Operator.RUN and not after.cancelled, "after a pass the dag does not go on")
                 require(8, node_done(after, request.node or 0), "a node was passed, and is not done")
+
+    @staticmethod
+    def _without(before: Dag, word: Gone, after: Dag) -> None:
+        """That agent is not waited for any longer, what it may have done is neither done nor undone, and nobody else is touched."""
+        require(11, word.agent != before.home.agent, "who keeps the dag is gone")
+        told = [(each.who, each.why) for each in after.gone if each.agent == word.agent]
+        require(8, told == [(word.who, word.why)], "a person's word is not on record")
+        require(8, word.agent not in after.recalled, "who is gone is asked")
+        for index, (old, new) in enumerate(zip(before.sub_tasks, after.sub_tasks, strict=True)):
+            bound = after.plan.nodes[after.plan.node_of[index]].agents[index - after.plan.first[after.plan.node_of[index]]] is None
+            if old.unsure:
+                waits = old.agent in after.recalled or (bound and bool(after.recalled))
+                require(8, new.unsure == waits, "the dag waits for who is gone" if new.unsure else "nobody waits for who is silent")
+                require(7, new.unsure or (new.unconfirmed and new.broken), "what is not known is not left to a person")
+                require(7, not new.done and not new.undone, "what is not known counts as known")
+            elif Checker._carrier(before, index) != word.agent:
+                require(7, new is old or new == old, "the word on one agent touched another")
+            else:
+                require(8, not new.live and not new.resting, "something waits for who is gone")
+                require(4, new == old or old.live or old.resting, "what is over was touched")
+
+    @staticmethod
+    def _carrier(dag: Dag, index: int) -> Any:
+        """Who carries it out."""
+        node = dag.plan.node_of[index]
+        planned = dag.plan.nodes[node]
+        at_home = planned.at_home or planned.agents[index - dag.plan.first[node]] is None
+        return dag.home.agent if dag.home.kind is HomeKind.AGENT and at_home else dag.sub_tasks[index].agent
 
     def _outcome(self, before: Dag, after: Dag, ended: Ended, pair: tuple[SubTask, SubTask], node: NodePlan) -> None:
         """What an attempt came to when its agent ended it."""
@@ -328,6 +360,9 @@ class Checker:
                 old = before.sub_tasks[event.sub_task]
                 if (event.epoch, event.attempt) < (old.epoch, old.attempt):
                     require(3, StopVerdict(event.sub_task, event.epoch, event.attempt) in effects, "a stale report was not told to stop")
+                elif state is not State.SUCCEEDED:
+                    carrier = self._carrier(before, event.sub_task)
+                    require(7, all(each.agent != carrier for each in after.gone), "who was heard of is still gone")
         settled = any(isinstance(e, Settled) for e in effects)
         require(6, settled == (state is State.SUCCEEDED), "settled, or not, and nobody was told")
         for index, new in enumerate(after.sub_tasks):
@@ -399,13 +434,25 @@ class Checker:
                 fence, known = (fact.epoch, fact.attempt), (new.epoch, new.attempt)
                 require(3, known >= fence, "a later fact was not believed")
                 old = before.sub_tasks[fact.sub_task]
+                require(7, fence <= (old.epoch, old.attempt) or bool(after.halt_reason), "a later fact does not halt the dag")
                 if known == fence > (old.epoch, old.attempt) and not fact.running:
                     truth = State.SUCCEEDED if fact.ok else State.FAILED
                     require(4, new.state is truth, "what a later fact came to was not believed")
+            if isinstance(event, Facts):
+                require(7, all(each.agent != event.agent for each in after.gone), "who speaks is gone")
+                Checker._still_unknown(before, after, {fact.sub_task for fact in event.facts})
         if any(isinstance(e, PatiencePassed) for e in events) and before.recalled_at and after.recalled == before.recalled:
             for sub_task in after.sub_tasks:
                 said = sub_task.state is State.SUCCEEDED and sub_task.operator in (Operator.PASS, Operator.SKIP)
                 require(7, sub_task.agent not in after.recalled or said or sub_task.unsure, "the silent are believed idle")
+
+    @staticmethod
+    def _still_unknown(before: Dag, after: Dag, named: set[int]) -> None:
+        """What an agent that is gone may have done as the maintainer is not undone because another one did not."""
+        for index, (old, new) in enumerate(zip(before.sub_tasks, after.sub_tasks, strict=True)):
+            bound = after.plan.nodes[after.plan.node_of[index]].agents[index - after.plan.first[after.plan.node_of[index]]] is None
+            if old.unsure and bound and after.gone and index not in named:
+                require(7, not new.undone and not new.done, "what a gone agent may have done counts as never begun")
 
     @staticmethod
     def _waiting(before: Dag, after: Dag, state: State) -> None:
@@ -443,9 +490,18 @@ class Checker:
                 require(6, now < sub_task.retry_at, "rests past its time")
 
     def way_on(self, dag: Dag) -> bool:
-        """Some request, of the dag, a node or a sub-task, would be granted; or an agent must speak first."""
+        """Some request, of the dag, a node or a sub-task, would be granted.
+
+        While something is unsure, a person can say of each agent that it is gone; what a gone one left can be passed or skipped."""
         if any(sub_task.unsure for sub_task in dag.sub_tasks):
-            return True
+            return bool(dag.recalled) and all(self.rules.guard(dag, Gone(agent, "w", "y")) is None for agent in dag.recalled)
+        gone = {each.agent for each in dag.gone}
+        back = dag.operator is Operator.ROLLBACK
+        for index, sub_task in enumerate(dag.sub_tasks):
+            if sub_task.broken and self._carrier(dag, index) in gone:
+                require(
+                    11, self.rules.guard(dag, Skip(index) if back else Pass(sub_task=index)) is None, "nobody can do without who is gone"
+                )
         if self.rules.allowed_operators(dag):
             return True
         asks: list[Any] = [Pass(node=n) for n in range(len(dag.plan.nodes))]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-MODULES = ("tally", "state", "guards", "fold", "work", "regress", "asks", "machine")
+MODULES = ("tally", "state", "guards", "fold", "work", "gone", "regress", "asks", "machine")
 """In order of their imports."""
 
 

@@ -21,6 +21,7 @@ from oboe.domain.events import (
     Extend,
     Fact,
     Facts,
+    Gone,
     Interrupt,
     Pass,
     PatiencePassed,
@@ -170,6 +171,8 @@ class World:
         """What was saved, for a store that goes back."""
         self.goes_back = regress and kind is HomeKind.CLUSTER
         self.regresses = 0
+        self.lost: Address | None = None
+        """An agent that will never come back."""
         self.by_word = False
         """A person has passed or skipped what was not known; what truly happened may differ from then on."""
 
@@ -522,7 +525,7 @@ class World:
             self.dag = self.history[-1]
         self.epoch += 1
         old = self.here
-        address = self.random.choice(list(self.agents))
+        address = self.random.choice([address for address in self.agents if address != self.lost])
         if address != old:
             self._leave(self.agents[old])
             self.here = address
@@ -567,12 +570,14 @@ class World:
         self.at(self.now + random.choice((2, 5, 10)), "fate")
         chance = random.random()
         if chance < 0.03:
-            self._kill(random.choice(list(self.agents.values())))
+            self._kill(random.choice([agent for agent in self.agents.values() if agent.address != self.lost]))
+        elif chance < 0.035:
+            self._lose(random.choice(list(self.agents)))
         elif chance < 0.06:
             agent = random.choice(list(self.agents.values()))
             agent.deaf_until = self.now + random.choice((10, 50, 150))
         elif chance < 0.12 and self.dag.home.kind is HomeKind.CLUSTER:
-            self._move_lease(random.choice(list(self.agents)))
+            self._move_lease(random.choice([address for address in self.agents if address != self.lost]))
         elif chance < 0.15 and self.goes_back and self.history and true_state(self.dag) is not State.SUCCEEDED:
             self._go_back()
         state = true_state(self.dag)
@@ -592,6 +597,13 @@ class World:
                 entry.life += 1
         agent.lives += 1
         self.at(self.now + self.random.choice((1, 20, 100)), "revive", agent.address, agent.lives)
+
+    def _lose(self, address: Address) -> None:
+        """It dies, and never comes back. Not whoever keeps the dag."""
+        if self.lost is None and address != self.here:
+            self.lost = address
+            self.agents[address].dead = True
+            self.agents[address].lives += 1
 
     def _on_revive(self, address: Address, lives: int) -> None:
         agent = self.agents[address]
@@ -655,7 +667,7 @@ class World:
             Pass(sub_task=index),
             Skip(index),
         ]
-        if random.random() < 0.03:
+        if random.random() < (0.3 if self.dag.gone else 0.03):
             failed.append(Pass())
         running: list[Any] = [
             Cancel(),
@@ -670,6 +682,8 @@ class World:
             SetRetries(index, random.randrange(3)),
             Signalled(random.choice("ab"), 1),
         ]
+        if random.random() < 0.1:
+            failed = running = [Gone(self.lost or random.choice(list(self.agents)), "w", "y")]
         odd = random.random() < 0.1
         asked = random.choice(failed if (state is State.FAILED) != odd else running)
         self.oracle(asked)
@@ -695,8 +709,12 @@ class World:
             granted = state is State.FAILED and all(flags[owner[i]].rollable for i, s in enumerate(dag.sub_tasks) if not s.undone)
             require(11, refused != granted, "a rollback is wrongly granted or refused")
         elif asked == Pass():
-            granted = state is State.FAILED and all(flags[owner[i]].skippable for i, s in enumerate(dag.sub_tasks) if not s.done)
+            held = [flags[owner[i]] for i, s in enumerate(dag.sub_tasks) if not s.done and not self._forsaken(i)]
+            granted = state is State.FAILED and all(each.skippable for each in held)
             require(11, refused != granted, "a pass is wrongly granted or refused")
+        elif isinstance(asked, Pass) and asked.node is not None:
+            held = [i for i in dag.plan.sub_tasks_of(asked.node) if not dag.sub_tasks[i].done and not self._forsaken(i)]
+            require(11, refused or flags[asked.node].skippable or not held, "a node is wrongly passed")
         elif asked == Cancel():
             over = state in (State.FAILED, State.SUCCEEDED)
             begun = all(flags[owner[i]].cancellable for i, s in enumerate(dag.sub_tasks) if s.attempt)
@@ -704,6 +722,12 @@ class World:
         elif isinstance(asked, Retry | Pass) and asked.sub_task is not None:
             one = dag.sub_tasks[asked.sub_task]
             require(11, refused or (one.state is State.FAILED and dag.operator is Operator.RUN), "one sub-task is wrongly led on")
+            free = isinstance(asked, Retry) or flags[owner[asked.sub_task]].skippable or self._forsaken(asked.sub_task)
+            require(11, refused or free, "one sub-task is wrongly passed")
+
+    def _forsaken(self, index: int) -> bool:
+        """Its agent is gone by a person's word, and it FAILED there."""
+        return self.dag.sub_tasks[index].broken and any(word.agent == self.rules.executor(self.dag, index) for word in self.dag.gone)
 
     def _unblock(self) -> None:
         """Approve what is held, and resume, so that worlds get somewhere."""
@@ -722,7 +746,7 @@ class World:
         self.delay = 1
         for agent in self.agents.values():
             agent.deaf_until = 0
-            if agent.dead:
+            if agent.dead and agent.address != self.lost:
                 self._on_revive(agent.address, agent.lives)
         self._restart()
         deadline = self.events + 4000 + 400 * self.dag.plan.size
@@ -747,8 +771,11 @@ class World:
         self._truth()
 
     def _lead_on(self, forward: bool) -> None:
-        if true_state(self.dag) is State.FAILED and not any(s.unsure for s in self.dag.sub_tasks):
-            wishes: list[Any] = [Retry(), Rollback()] if forward else [Rollback(), Retry()]
+        unsure = any(s.unsure for s in self.dag.sub_tasks)
+        if self.lost is not None and unsure and self.lost in self.dag.recalled and not self.dag.recalled_at:
+            require(11, self._advance(Gone(self.lost, "w", "y")), "what a lost agent may have done is never known")
+        elif true_state(self.dag) is State.FAILED and not unsure:
+            wishes: list[Any] = self._without_the_lost() + ([Retry(), Rollback()] if forward else [Rollback(), Retry()])
             nodes = range(len(self.dag.plan.nodes))
             wishes += [Skip(), *(Pass(node=node) for node in nodes), *(Skip(i) for i in range(self.dag.plan.size)), Pass()]
             granted = [wish for wish in wishes if self.rules.guard(self.dag, wish) is None]
@@ -757,10 +784,23 @@ class World:
             self._advance(Wake())
         self._unblock()
 
+    def _without_the_lost(self) -> list[Any]:
+        """What a person asks who knows that an agent will not come back; nobody can retry or undo there."""
+        left = [
+            index
+            for index, sub_task in enumerate(self.dag.sub_tasks)
+            if sub_task.state is State.FAILED and self.rules.executor(self.dag, index) == self.lost
+        ]
+        if self.lost is None or not left:
+            return []
+        if all(word.agent != self.lost for word in self.dag.gone):
+            return [Gone(self.lost, "w", "y")]
+        return [ask for index in left for ask in (Pass(sub_task=index), Skip(index))]
+
     def _truth(self) -> None:
         for index, sub_task in enumerate(self.dag.sub_tasks):
             known = self._known(index)
-            running = [n for n, e in known.items() if e.state == RUNNING]
+            running = [n for a in self.agents.values() if not a.dead for n, e in a.inbox.get(index, {}).items() if e.state == RUNNING]
             require(6, not running, f"attempt {running} of {index} still runs")
             require(
                 2, max(known, default=(0, 0)) <= self._fence(index) or self.by_word, "an agent knows an attempt that its home never made"

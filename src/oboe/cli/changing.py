@@ -74,7 +74,7 @@ def _who_option(command: F) -> F:
 
 
 def _change(session: Session, task_id: str, what: str, body: Mapping[str, Any], *, dry_run: bool, done: str, who: str | None) -> None:
-    asked = {"who": who or _me(), **body}
+    asked = {**({} if who == "" else {"who": who or _me()}), **body}
     with session.client() as client:
         dag_id = resolve(client, task_id)
         path = f"{OWN}/dags/{dag_id}/{what}"
@@ -110,6 +110,8 @@ def print_holds(told: Mapping[str, Any]) -> None:
         click.echo(f"  … waits: {hold['text']}")
     for each in told.get("approvals") or []:
         click.echo(f"  approved  {each['name']}: by {each['who']} at {local_time(each['at'])}: {each['why']}")
+    for each in told.get("gone") or []:
+        click.echo(f"  gone      {each['agent']}: says {each['who']} at {each['at'][:19]}: {each['why']}")
     for each in told.get("sub_tasks") or []:
         if each["retries_used"] or (each["retries"] and each["state"] == "RUNNING"):
             click.echo(f"  retries   {each['node']}: {each['retries_used']} of {each['retries']} used")
@@ -184,4 +186,26 @@ def retries(session: Session, task_id: str, sub_task: str, count: int, *, who: s
     _change(session, task_id, "retries", body, dry_run=dry_run, done=f"{sub_task}: {count} automatic retries", who=who)
 
 
-COMMANDS = (pause, resume, approve, extend, retries)
+@click.command()
+@click.argument("task_id", metavar="ID")
+@click.argument("gone_agent", metavar="IP:PORT")
+@click.option("--why", required=True, help="The reason, for the record.")
+@_who_option
+@dry_run_option
+@client_command
+def gone(session: Session, task_id: str, gone_agent: str, *, why: str, who: str | None, dry_run: bool) -> None:
+    """Wait no longer for an agent that will not come back: what it has under way is FAILED, and may be passed or skipped."""
+    _change(session, task_id, "gone", {"agent": gone_agent, "why": why}, dry_run=dry_run, done=f"does without {gone_agent}", who=who)
+
+
+@click.command()
+@click.argument("task_id", metavar="ID")
+@click.argument("sub_task")
+@dry_run_option
+@client_command
+def skip(session: Session, task_id: str, sub_task: str, *, dry_run: bool) -> None:
+    """Do without a failed SUB_TASK: take it as done or, in a rollback, as undone. SUB_TASK is an id, NODE, or NODE@AGENT."""
+    _change(session, task_id, "skip", {"sub_task": sub_task}, dry_run=dry_run, done=f"does without {sub_task}", who="")
+
+
+COMMANDS = (pause, resume, approve, extend, retries, gone, skip)

@@ -1,7 +1,8 @@
-"""What a person may change while a dag waits: pause, resume, approve, more time, other retries. As messages, as events, as words.
+"""What a person may change while a dag waits: pause, resume, approve, more time, other retries, doing without an agent. As messages,
+as events, as words.
 
 All of them are requests of the machine (`oboe.domain.asks`), refused where its guards refuse them. Who asks is on record in the dag
-(pauses and approvals) and in the record of operators.
+(pauses, approvals, agents that are gone) and in the record of operators.
 """
 
 from __future__ import annotations
@@ -16,9 +17,19 @@ from oboe.domain import events
 from oboe.domain.guards import guard
 from oboe.domain.machine import advance
 from oboe.domain.model import Dag
-from oboe.domain.values import Operator
+from oboe.domain.values import Address, Operator
 
-__all__ = ["ApproveNode", "Change", "ExtendSubTask", "PauseDag", "ResumeDag", "SetSubTaskRetries", "preview_change", "recorded_change"]
+__all__ = [
+    "ApproveNode",
+    "Change",
+    "ExtendSubTask",
+    "ForsakeAgent",
+    "PauseDag",
+    "ResumeDag",
+    "SetSubTaskRetries",
+    "preview_change",
+    "recorded_change",
+]
 
 
 class PauseDag(msgspec.Struct, tag="PAUSE", tag_field="change", frozen=True):
@@ -71,7 +82,18 @@ class SetSubTaskRetries(msgspec.Struct, tag="RETRIES", tag_field="change", froze
         return events.SetRetries(index, self.retries)
 
 
-Change = PauseDag | ResumeDag | ApproveNode | ExtendSubTask | SetSubTaskRetries
+class ForsakeAgent(msgspec.Struct, tag="GONE", tag_field="change", frozen=True):
+    """Wait no longer for an agent that will not come back; what it left open may then be passed, or its undo skipped."""
+
+    who: str
+    why: str
+    agent: Address
+
+    def event(self, index: int) -> events.Request:
+        return events.Gone(self.agent, self.who, self.why)
+
+
+Change = PauseDag | ResumeDag | ApproveNode | ExtendSubTask | SetSubTaskRetries | ForsakeAgent
 
 KINDS: dict[type[Any], Literal["dag", "node", "sub_task"]] = {
     PauseDag: "dag",
@@ -79,6 +101,7 @@ KINDS: dict[type[Any], Literal["dag", "node", "sub_task"]] = {
     ApproveNode: "node",
     ExtendSubTask: "sub_task",
     SetSubTaskRetries: "sub_task",
+    ForsakeAgent: "dag",
 }
 """What each is asked of."""
 
@@ -91,6 +114,8 @@ def recorded_change(dag: Dag, change: Change, index: int) -> dict[str, Any]:
         return {"deadline": dag.sub_tasks[index].deadline}
     if isinstance(change, SetSubTaskRetries):
         return {"retries": dag.sub_tasks[index].retries}
+    if isinstance(change, ForsakeAgent):
+        return {"gone": msgspec.to_builtins(dag.gone)}
     return {"paused": msgspec.to_builtins(dag.paused)}
 
 
@@ -110,8 +135,10 @@ def preview_change(dag: Dag, change: Change, index: int) -> Preview:
             before, then = dag.sub_tasks[each], after.sub_tasks[each]
             if then.attempt > before.attempt:
                 action = "undo" if then.operator is Operator.ROLLBACK else "run"
-            elif before.live:
+            elif then.live:
                 action, detail = "keep", "goes on"
+            elif before.live or before.unsure > then.unsure:
+                action, detail = "none", "given up; it may have run"
             elif before.done and action == "none":
                 action = "keep"
         agents = tuple(str(agent or dag.home.agent or "the maintainer") for agent in planned.agents)

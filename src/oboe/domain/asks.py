@@ -13,6 +13,7 @@ from oboe.domain.events import (
     Cancel,
     Dispatch,
     Extend,
+    Gone,
     Interrupt,
     Pass,
     Pause,
@@ -23,6 +24,7 @@ from oboe.domain.events import (
     Signalled,
     Skip,
 )
+from oboe.domain.gone import forsake
 from oboe.domain.model import Approval
 from oboe.domain.model import Pause as Paused
 from oboe.domain.values import Mark, Operator, State, Stopping
@@ -151,6 +153,11 @@ def _set_retries(work: Work, request: SetRetries) -> bool:
     return False
 
 
+def _gone(work: Work, request: Gone) -> bool:
+    forsake(work, request.agent, who=request.who, why=request.why)
+    return True
+
+
 REQUESTS: Mapping[type, Callable[..., bool]] = {
     Cancel: _cancel,
     Retry: _retry,
@@ -163,5 +170,6 @@ REQUESTS: Mapping[type, Callable[..., bool]] = {
     Approve: _approve,
     Extend: _extend,
     SetRetries: _set_retries,
+    Gone: _gone,
 }
 """Each answers whether it takes effect at once; else the next wake picks the dag up."""

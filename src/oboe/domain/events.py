@@ -22,6 +22,7 @@ __all__ = [
     "Extend",
     "Fact",
     "Facts",
+    "Gone",
     "Interrupt",
     "Noted",
     "Pass",
@@ -172,6 +173,15 @@ class SetRetries:
 
 
 @dataclass(frozen=True, slots=True)
+class Gone:
+    """That agent will not come back: what it has under way is FAILED at once, what it may have done is not waited for any longer."""
+
+    agent: Address
+    who: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class WentBack:
     """The store may have lost its last commits (`advance`'s ``epoch`` is the new one): wait until every agent has named its facts.
 
@@ -208,7 +218,7 @@ class PatiencePassed:
 
 
 Report = Started | Shown | Ended
-Request = Cancel | Retry | Rollback | Pass | Skip | Signalled | Pause | Resume | Approve | Extend | SetRetries
+Request = Cancel | Retry | Rollback | Pass | Skip | Signalled | Pause | Resume | Approve | Extend | SetRetries | Gone
 Event = Wake | Report | WentBack | Facts | PatiencePassed | Request
 
 

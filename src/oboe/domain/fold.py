@@ -8,9 +8,9 @@ from __future__ import annotations
 from oboe.domain.events import Dispatch, Effect, Interrupt, Recall
 from oboe.domain.guards import why_not
 from oboe.domain.model import Dag
-from oboe.domain.state import dag_state, node_state
+from oboe.domain.state import dag_state, executor, node_state
 from oboe.domain.tally import tally_of, timer_of
-from oboe.domain.values import Address, Asked, HomeKind, MaintenanceKind, Operator, State
+from oboe.domain.values import Asked, MaintenanceKind, Operator, State
 
 __all__ = [
     "allowed_operators",
@@ -91,17 +91,6 @@ def stage(dag: Dag) -> int:
 def allowed_operators(dag: Dag) -> tuple[str, ...]:
     """Which of RETRY, ROLLBACK, CANCEL, PASS, SKIP would not be refused now, asked of the whole dag."""
     return tuple(name for name in ("RETRY", "ROLLBACK", "CANCEL", "PASS", "SKIP") if why_not(dag, name) is None)
-
-
-def executor(dag: Dag, index: int) -> Address | None:
-    """Who carries that sub-task out: the home agent where the plan says so, else the agent that the sub-task names.
-
-    None: nobody yet; a maintainer-bound one is bound when it is readied."""
-    node = dag.plan.node_of[index]
-    planned = dag.plan.nodes[node]
-    if dag.home.kind is HomeKind.AGENT and (planned.at_home or planned.agents[index - dag.plan.first[node]] is None):
-        return dag.home.agent
-    return dag.sub_tasks[index].agent
 
 
 def next_timer(dag: Dag) -> int:

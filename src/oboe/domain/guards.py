@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from oboe.domain.errors import Refused
-from oboe.domain.events import Approve, Cancel, Extend, Pass, Pause, Request, Resume, Retry, Rollback, SetRetries, Signalled, Skip
+from oboe.domain.events import Approve, Cancel, Extend, Gone, Pass, Pause, Request, Resume, Retry, Rollback, SetRetries, Signalled, Skip
 from oboe.domain.model import Dag, Flags, SubTask
-from oboe.domain.state import dag_state, node_state, torn, turn
+from oboe.domain.state import dag_state, executor, forsaken, node_state, torn, turn
 from oboe.domain.tally import tally_of
 from oboe.domain.values import Operator, State
 
@@ -95,7 +95,7 @@ def _pass(dag: Dag, request: Pass, now: int) -> Refused | None:
         return Refused("pass.not_failed", "only a FAILED dag can be passed")
     if torn(dag):
         return None  # Whatever the flags: a torn dag whose nodes cannot be undone has no other way on, and a person looked at it.
-    return _flagged(dag, "pass", _nodes(dag, lambda sub_task: not sub_task.done), lambda flags: flags.skippable)
+    return _flagged(dag, "pass", _held(dag, range(dag.plan.size), lambda sub_task: not sub_task.done), lambda flags: flags.skippable)
 
 
 def _pass_node(dag: Dag, node: int) -> Refused | None:
@@ -105,7 +105,8 @@ def _pass_node(dag: Dag, node: int) -> Refused | None:
         return Refused("node_pass.dag_not_failed", "a node can be passed only when its dag is FAILED")
     if node_state(dag, node) is not State.FAILED:
         return Refused("node_pass.node_not_failed", f"node {dag.plan.nodes[node].name!r} is not FAILED")
-    return _flagged(dag, "node_pass", (node,), lambda flags: flags.skippable)
+    held = _held(dag, dag.plan.sub_tasks_of(node), lambda sub_task: not sub_task.done)
+    return _flagged(dag, "node_pass", held, lambda flags: flags.skippable)
 
 
 def _pass_one(dag: Dag, index: int) -> Refused | None:
@@ -118,7 +119,7 @@ def _pass_one(dag: Dag, index: int) -> Refused | None:
         return Refused("sub_task_pass.rolling_back", "the dag rolls back", hint="skip the undo instead")
     if not sub_task.broken:
         return Refused("sub_task_pass.not_failed", f"sub-task {_called(dag, index)} is not FAILED")
-    return _flagged(dag, "sub_task_pass", (dag.plan.node_of[index],), lambda flags: flags.skippable)
+    return _flagged(dag, "sub_task_pass", _held(dag, (index,), lambda sub_task: True), lambda flags: flags.skippable)
 
 
 def _skip(dag: Dag, request: Skip, now: int) -> Refused | None:
@@ -129,15 +130,15 @@ def _skip(dag: Dag, request: Skip, now: int) -> Refused | None:
             return Refused("skip.not_failed", "only a FAILED dag can be asked to skip")
         if not any(sub_task.broken for sub_task in dag.sub_tasks):
             return Refused("skip.not_failed", "no undo has failed")
-        held = _nodes(dag, lambda sub_task: sub_task.broken and not _abandoned(sub_task))
+        held = _held(dag, range(dag.plan.size), lambda sub_task: sub_task.broken and not _abandoned(sub_task))
         return _flagged(dag, "skip", held, lambda flags: flags.skippable)
     sub_task = _sub_task(dag, request.sub_task)
     if isinstance(sub_task, Refused):
         return sub_task
     if not sub_task.broken:
         return Refused("skip.not_failed", f"sub-task {_called(dag, request.sub_task)} is not FAILED")
-    nodes = () if _abandoned(sub_task) else (dag.plan.node_of[request.sub_task],)
-    return _flagged(dag, "skip", nodes, lambda flags: flags.skippable)
+    held = _held(dag, (request.sub_task,), lambda sub_task: not _abandoned(sub_task))
+    return _flagged(dag, "skip", held, lambda flags: flags.skippable)
 
 
 def _abandoned(sub_task: SubTask) -> bool:
@@ -194,12 +195,32 @@ def _set_retries(dag: Dag, request: SetRetries, now: int) -> Refused | None:
     return None if request.retries >= 0 else Refused("retries.negative", "retries are 0 or more")
 
 
+def _gone(dag: Dag, request: Gone, now: int) -> Refused | None:
+    if dag_state(dag) is State.SUCCEEDED:
+        return Refused("gone.finished", "the dag is finished")
+    if request.agent == dag.home.agent:
+        return Refused("gone.home", f"{request.agent} keeps the dag itself")
+    if request.agent in dag.recalled and any(sub_task.unsure for sub_task in dag.sub_tasks):
+        return None
+    for index, sub_task in enumerate(dag.sub_tasks):
+        if (sub_task.live or sub_task.resting or sub_task.broken) and executor(dag, index) == request.agent:
+            return None
+    return Refused("gone.not_needed", f"nothing of the dag waits for {request.agent}", hint="say it once something does")
+
+
+def _held(dag: Dag, indices: Iterable[int], which: Callable[[SubTask], bool]) -> Iterable[int]:
+    """Nodes whose flags decide: those that have such a sub-task, and not because its agent is gone."""
+    return dict.fromkeys(dag.plan.node_of[index] for index in indices if which(dag.sub_tasks[index]) and not forsaken(dag, index))
+
+
 def _unsure(dag: Dag, operator: str) -> Refused | None:
     """What an agent did is not known until it says so."""
     silent = dict.fromkeys(str(sub_task.agent) for sub_task in dag.sub_tasks if sub_task.unsure)
     if not silent:
         return None
-    return Refused(f"{operator}.unsure", f"the store went back, and {', '.join(silent)} has not said what it did", hint="wait, or pass it")
+    return Refused(
+        f"{operator}.unsure", f"the store went back, and {', '.join(silent)} has not said what it did", hint="wait; or say that it is gone"
+    )
 
 
 def _called(dag: Dag, index: int) -> str:
@@ -246,4 +267,5 @@ _GUARDS: Mapping[type, Callable[..., Refused | None]] = {
     Approve: _approve,
     Extend: _extend,
     SetRetries: _set_retries,
+    Gone: _gone,
 }

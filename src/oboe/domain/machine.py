@@ -13,12 +13,14 @@ Invariants, asserted at every step of the random walks (``tests/walks``), each d
 4.  Success is lost only to an undo, and won only by `Ended`, a pass or a skip.
 5.  A report applied twice equals once.
 6.  Open orders are always named again. After a report, a wake at the same instant readies nothing new. A settled dag never changes.
-7.  A halted dag readies only what is marked; a paused one, nothing. Nothing is given up within its grace.
+7.  A halted dag readies only what is marked; a paused one, nothing. Nothing is given up within its grace, unless a person says that its
+    agent is gone.
 8.  The lock is held exactly while the dag is not settled and not FAILED by steps that release on failure (one with a time to start:
     not before it has begun something); a RUNNING dag always has something to wait for: an agent, a time, or a person.
 9.  The version moves by one exactly when the value differs.
 10. *Rolled back* means that everything is undone or skipped, and a skip is never forgotten.
-11. A FAILED dag has a legal operator, if its plan leads on (`oboe.domain.plan`).
+11. A FAILED dag has a legal operator, if its plan leads on (`oboe.domain.plan`). What a gone agent leaves open, unsure or not, can be
+    passed, or its undo skipped, whatever its flags; until then it is neither done nor undone.
 
 How a request takes effect. What is asked of the dag or of a node clears ``started_at``: the dag is READY, and the next wake picks it up.
 A pass of the whole dag is final at once. What is asked of one sub-task, a resume, an approval act at once.
@@ -50,10 +52,11 @@ from oboe.domain.events import (
     Wake,
     WentBack,
 )
+from oboe.domain.gone import came_back
 from oboe.domain.guards import guard
 from oboe.domain.model import Dag, SubTask
-from oboe.domain.regress import attempted, bound_to_maintainer, lose_patience, recall, take_in, unwind, wait_for_facts
-from oboe.domain.state import halted, turn
+from oboe.domain.regress import attempted, lose_patience, recall, take_in, unwind, wait_for_facts
+from oboe.domain.state import bound_to_maintainer, executor, halted, turn
 from oboe.domain.tally import timer_of
 from oboe.domain.values import Address, HomeKind, Mark, Operator, State, Stopping
 from oboe.domain.work import Work
@@ -108,6 +111,8 @@ def _current(work: Work, report: Report) -> SubTask | None:
         return None
     sub_task = work.sub_tasks[report.sub_task]
     fence, mine = (report.epoch, report.attempt), (sub_task.epoch, sub_task.attempt)
+    if work.dag.gone and fence >= mine and not work.settled:
+        came_back(work, executor(work.dag, report.sub_task))
     if fence > mine and not work.settled:
         if isinstance(report, Ended) or not bound_to_maintainer(work.dag, report.sub_task):
             take_in(work, _fact_of(report), sub_task.agent)

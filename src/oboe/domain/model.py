@@ -221,6 +221,16 @@ class Approval:
     at: int
 
 
+@dataclass(frozen=True, slots=True)
+class GoneAgent:
+    """A person's word that an agent will not come back; it stands until that agent is heard of this dag again."""
+
+    agent: Address
+    who: str
+    why: str
+    at: int
+
+
 class _Counted:
     """Room for the counts that `oboe.domain.tally` derives from a dag: no field, so never compared, copied or stored."""
 
@@ -275,6 +285,8 @@ class Dag(_Counted):
     """Agents that have not named their facts since the store may have gone back; they are recalled for ever."""
     recalled_at: int = 0
     """Since when it waits for those facts; 0: it does not wait (any more)."""
+    gone: tuple[GoneAgent, ...] = ()
+    """Agents that, by a person's word, will not come back: what they left open may be passed or skipped, whatever its flags."""
     epoch: int = 0
     """Store epoch this value was last saved in."""
     version: int = 0

@@ -5,7 +5,8 @@
     WentBack        the dag waits: it readies nothing, orders nothing but Recall, takes no operator, shows RUNNING
     Facts           of one agent: what is later than the dag knows is the truth, outcome included, and halts the dag
     all have named  the dag goes on, or is halted for a person to decide
-    PatiencePassed  what the silent may have done is *unsure*: FAILED, neither done nor undone, until they name their facts
+    PatiencePassed  what the silent may have done is *unsure*: FAILED, neither done nor undone, until they name their facts, or
+                    until a person says that they are gone (`oboe.domain.gone`)
 
 Only the engine knows that a store may have gone back (a planned move of the lease is none); it says `WentBack` before anything else
 in the new epoch. Dags of an agent's own home never go back.
@@ -16,11 +17,11 @@ from __future__ import annotations
 from typing import Any
 
 from oboe.domain.events import Fact, Noted, PatiencePassed, Recall, WentBack
-from oboe.domain.model import Dag
+from oboe.domain.gone import came_back, forsake_unsure, may_know
 from oboe.domain.values import Address, HomeKind, Mark, Operator, State, Stopping
 from oboe.domain.work import Work
 
-__all__ = ["attempted", "bound_to_maintainer", "lose_patience", "recall", "take_in", "unwind", "wait_for_facts"]
+__all__ = ["attempted", "lose_patience", "recall", "take_in", "unwind", "wait_for_facts"]
 
 _REASON = "the store went back"
 
@@ -81,12 +82,16 @@ def _halt(work: Work) -> None:
 
 def unwind(work: Work, agent: Address) -> None:
     """That agent has named all it knows: what it did not name it never began, and nothing of it is unsure any more."""
+    came_back(work, agent)
     left = tuple(other for other in work.dag.recalled if other != agent)
     if left != work.dag.recalled:
         work.set(recalled=left, recalled_at=work.dag.recalled_at if left else 0)
     for index, sub_task in enumerate(tuple(work.sub_tasks)):
-        if sub_task.unsure and not any(_may_know(work.dag, index, sub_task.agent, other) for other in left):
-            work.put(index, unsure=False, state=State.FAILED if sub_task.attempt else State.PENDING)
+        if sub_task.unsure and not any(may_know(work.dag, index, sub_task.agent, other) for other in left):
+            if any(may_know(work.dag, index, sub_task.agent, word.agent) for word in work.dag.gone):
+                forsake_unsure(work, index)
+            else:
+                work.put(index, unsure=False, state=State.FAILED if sub_task.attempt else State.PENDING)
 
 
 def lose_patience(work: Work, event: PatiencePassed) -> None:
@@ -95,7 +100,7 @@ def lose_patience(work: Work, event: PatiencePassed) -> None:
         return
     for index, sub_task in enumerate(tuple(work.sub_tasks)):
         said = sub_task.state is State.SUCCEEDED and sub_task.operator in (Operator.PASS, Operator.SKIP)
-        silent = any(_may_know(work.dag, index, sub_task.agent, agent) for agent in work.dag.recalled)
+        silent = any(may_know(work.dag, index, sub_task.agent, agent) for agent in work.dag.recalled)
         if silent and not said:
             stop = {"stopping": Stopping.ASKED, "stopping_at": work.now} if sub_task.live else {}
             work.put(index, state=State.FAILED, unsure=True, mark=Mark.NO, retry_at=0, **stop)
@@ -109,15 +114,3 @@ def lose_patience(work: Work, event: PatiencePassed) -> None:
 def attempted(operator: Operator) -> Operator:
     """An attempt runs or undoes. An agent that refuses one by an Interrupt sent after a pass or a skip may name that instead."""
     return operator if operator is Operator.ROLLBACK else Operator.RUN
-
-
-def _may_know(dag: Dag, index: int, owner: Address | None, agent: Address) -> bool:
-    """It was that agent's; or the maintainer's, and every agent may have been the maintainer."""
-    return owner == agent or bound_to_maintainer(dag, index)
-
-
-def bound_to_maintainer(dag: Dag, index: int) -> bool:
-    """The plan names no agent for it."""
-    plan = dag.plan
-    node = plan.node_of[index]
-    return plan.nodes[node].agents[index - plan.first[node]] is None

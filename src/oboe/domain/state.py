@@ -1,4 +1,4 @@
-"""The folds: a node's state from its sub-tasks, a dag's state from its counts, and whether it is halted.
+"""The folds: a node's state from its sub-tasks, a dag's state from its counts, whether it is halted, and who carries out what.
 
 ::
 
@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from oboe.domain.model import Dag
 from oboe.domain.tally import Tally, tally_of
-from oboe.domain.values import FAILED, PASS, PENDING, READY, ROLLBACK, RUNNING, SUCCEEDED, State
+from oboe.domain.values import FAILED, PASS, PENDING, READY, ROLLBACK, RUNNING, SUCCEEDED, Address, HomeKind, State
 
-__all__ = ["dag_state", "halted", "node_state", "state_of", "torn", "turn"]
+__all__ = ["bound_to_maintainer", "dag_state", "executor", "forsaken", "halted", "node_state", "state_of", "torn", "turn"]
 
 
 def state_of(dag: Dag, tally: Tally, started_at: int) -> State:
@@ -67,3 +67,26 @@ def torn(dag: Dag) -> bool:
 def turn(dag: Dag, tally: Tally, node: int) -> bool:
     """Everything upstream is done; in a rollback, everything downstream is undone."""
     return not (tally.down[node] if dag.operator is ROLLBACK else tally.up[node])
+
+
+def executor(dag: Dag, index: int) -> Address | None:
+    """Who carries that sub-task out: the home agent where the plan says so, else the agent that the sub-task names.
+
+    None: nobody yet; a maintainer-bound one is bound when it is readied."""
+    node = dag.plan.node_of[index]
+    planned = dag.plan.nodes[node]
+    if dag.home.kind is HomeKind.AGENT and (planned.at_home or planned.agents[index - dag.plan.first[node]] is None):
+        return dag.home.agent
+    return dag.sub_tasks[index].agent
+
+
+def forsaken(dag: Dag, index: int) -> bool:
+    """It FAILED, and whoever would carry it out is gone by a person's word: only a person can lead on."""
+    return bool(dag.gone) and dag.sub_tasks[index].broken and executor(dag, index) in {word.agent for word in dag.gone}
+
+
+def bound_to_maintainer(dag: Dag, index: int) -> bool:
+    """The plan names no agent for it."""
+    plan = dag.plan
+    node = plan.node_of[index]
+    return plan.nodes[node].agents[index - plan.first[node]] is None

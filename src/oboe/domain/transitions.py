@@ -61,6 +61,7 @@ TABLE = (
     ),
     Row("asked cancel, while it rests", (RUNNING,), (), FAILED, None, "nothing of it is live"),
     Row("asked retry, asked rollback", (FAILED,), (), None, None, "marked; of the dag: its operator, too"),
+    Row("asked to do without an agent that is gone", (READY, RUNNING), (), FAILED, None, "unconfirmed; its Interrupt stays open"),
     Row("asked pass (dag FAILED)", (PENDING, FAILED), (), SUCCEEDED, PASS, "whole dag, one node; of one sub-task: FAILED only"),
     Row("asked pass (dag FAILED)", (SUCCEEDED,), (ROLLBACK, SKIP), SUCCEEDED, PASS, "what is not done"),
     Row("asked skip, dag rolls back", (FAILED,), (), SUCCEEDED, SKIP, "counts as undone; skipped_undo"),

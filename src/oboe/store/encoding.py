@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from oboe.domain.messages import Order, Report
-from oboe.domain.model import Approval, Dag, Home, Leader, Maintenance, NodePlan, Pause, Plan, SubTask
+from oboe.domain.model import Approval, Dag, GoneAgent, Home, Leader, Maintenance, NodePlan, Pause, Plan, SubTask
 from oboe.domain.records import Draft
 from oboe.domain.values import Address, Operator
 from oboe.kit.typed import decoder
@@ -74,6 +74,7 @@ class _DagState(msgspec.Struct, omit_defaults=True):
     halt_reason: str = ""
     recalled: tuple[Address, ...] = ()
     recalled_at: int = 0
+    gone: tuple[GoneAgent, ...] = ()
     epoch: int = 0
 
 

@@ -13,13 +13,13 @@ from oboe.api.obshell.ids import decode, encode
 from oboe.api.obshell.route import Call, Route
 from oboe.api.shared.envelope import NO_DATA, wire_time
 from oboe.api.shared.words import hold_words
-from oboe.control.changing import ApproveNode, Change, ExtendSubTask, PauseDag, ResumeDag, SetSubTaskRetries
+from oboe.control.changing import ApproveNode, Change, ExtendSubTask, ForsakeAgent, PauseDag, ResumeDag, SetSubTaskRetries
 from oboe.control.views import DagView, Ref, WaitView
 from oboe.domain import fold
 from oboe.domain.errors import Refused
 from oboe.domain.holds import Hold, Timer, holds, timers
 from oboe.domain.model import Dag
-from oboe.domain.values import SECOND, Address
+from oboe.domain.values import SECOND, Address, Operator
 
 __all__ = ["CODES", "ROUTES"]
 
@@ -65,6 +65,20 @@ class RetriesBody(msgspec.Struct):
     sub_task: str
     retries: int
     who: str = _WHO
+
+
+class GoneBody(msgspec.Struct):
+    """``agent`` is IP:PORT."""
+
+    agent: str
+    why: str
+    who: str = _WHO
+
+
+class SubTaskBody(msgspec.Struct):
+    """``sub_task`` as in `ExtendBody`."""
+
+    sub_task: str
 
 
 # Reading
@@ -113,6 +127,7 @@ def dag_object(view: DagView) -> dict[str, Any]:
         "not_before": _time(dag.not_before),
         "paused": _paused(dag),
         "approvals": [_approval_object(dag, node) for node in sorted(dag.approvals)],
+        "gone": [{"agent": str(word.agent), "who": word.who, "why": word.why, "at": _time(word.at)} for word in dag.gone],
         "holds": [_hold_object(dag, hold) for hold in holds(dag)] + _lock_object(view),
         "timers": [_timer_object(dag, timer) for timer in timers(dag)],
         "sub_tasks": [_sub_task_object(dag, index) for index in range(plan.size)],
@@ -219,6 +234,28 @@ def _retries(call: Call) -> Any:
     return _change(call, ref, SetSubTaskRetries(_who(asked.who), asked.retries))
 
 
+def _gone(call: Call) -> Any:
+    """Wait no longer for an agent that will not come back."""
+    asked = call.bind(GoneBody)
+    try:
+        agent = Address.parse(asked.agent.strip())
+    except ValueError:
+        raise Refused("request.body", f"{asked.agent[:80]!r} is no agent", hint="IP:PORT") from None
+    return _change(call, decode("dag", call.path_values["id"]), ForsakeAgent(_who(asked.who), _why(asked.why), agent))
+
+
+def _skip(call: Call) -> Any:
+    """Do without a FAILED sub-task: take it as done or, while the dag rolls back, as undone."""
+    asked = call.bind(SubTaskBody)
+    dag = _dag(call)
+    ref = _within(dag, "sub_task", dag.sub_task_id(find_sub_task(dag, asked.sub_task)))
+    operator = "SKIP" if dag.operator is Operator.ROLLBACK else "PASS"
+    if call.flag("dry_run", default=False):
+        return preview_object(call.control.preview_operator(ref, operator))
+    call.control.operate(ref, operator, call.caller)
+    return NO_DATA
+
+
 def _change(call: Call, ref: Ref, change: Change) -> Any:
     if call.flag("dry_run", default=False):
         return preview_object(call.control.preview_change(ref, change))
@@ -312,6 +349,9 @@ CODES = {
     "extend.not_running": _STATE,
     "extend.stopping": _STATE,
     "extend.past": _ARGUMENT,
+    "gone.finished": _STATE,
+    "gone.home": _STATE,
+    "gone.not_needed": _STATE,
     "retries.finished": _STATE,
     "retries.negative": _ARGUMENT,
 }
@@ -324,4 +364,6 @@ ROUTES = (
     Route(method="POST", path="/dags/:id/approve", handler=_approve, body=ApproveBody, lookup=CODES, query=("dry_run",)),
     Route(method="POST", path="/dags/:id/extend", handler=_extend, body=ExtendBody, lookup=CODES, query=("dry_run",)),
     Route(method="POST", path="/dags/:id/retries", handler=_retries, body=RetriesBody, lookup=CODES, query=("dry_run",)),
+    Route(method="POST", path="/dags/:id/gone", handler=_gone, body=GoneBody, lookup=CODES, query=("dry_run",)),
+    Route(method="POST", path="/dags/:id/skip", handler=_skip, body=SubTaskBody, lookup=CODES, query=("dry_run",)),
 )
