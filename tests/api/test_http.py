@@ -273,6 +273,21 @@ def test_lists_are_oldest_first_unless_they_are_paged(control: FakeControl, port
     assert (order(""), order("?limit=3")) == ([1, 2, 3], [3, 2, 1])
 
 
+def test_the_second_name_of_details_counts_where_the_first_is_not_given(control: FakeControl, port: int) -> None:
+    dag = hold(control, recorded("Cluster scale in", "FAILED", file="42_scale_in_cancel_pass.jsonl"))
+    for query, shown in {
+        "": True,
+        "?show_detail=false": False,
+        "?show_details=true&show_detail=false": True,
+        "?show_detail=true&show_details=False": False,
+        "?show_detail=x&show_details=0": False,
+        "?show_details=": False,
+    }.items():
+        assert (get(port, f"/api/v1/task/dag/1{dag.id}{query}").data["nodes"] is not None) is shown, query
+    for query in ("show_detail=x", "show_details=x&show_detail=true", "show_details=x&show_details=true"):
+        assert get(port, f"/api/v1/task/dag/1{dag.id}?{query}").code == "Request.Query.Param.Illegal"
+
+
 def test_an_answer_from_a_copy_says_how_old_it_is(control: FakeControl, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     view = recorded("Cluster scale in", "FAILED", file="42_scale_in_cancel_pass.jsonl")
     monkeypatch.setattr(control, "unfinished", lambda **_: [DagView(view.dag, view.logs, 0, 12.34)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from ipaddress import ip_address
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -35,7 +35,7 @@ class Join(msgspec.Struct, rename="camel"):
 
 
 class NewPassword(msgspec.Struct):
-    password: Secret
+    password: Annotated[Secret, msgspec.Meta(extra_json_schema={"minLength": 1})]
 
 
 class Logout(msgspec.Struct):
@@ -110,7 +110,10 @@ def remove(call: Call) -> Any:
 
 def set_password(call: Call) -> Any:
     """Set the agent password; every session ends."""
-    call.control.set_agent_password(call.bind(NewPassword).password)
+    password = call.bind(NewPassword).password
+    if not password:
+        raise Refused("request.body", "the body holds no password")
+    call.control.set_agent_password(password)
     return NO_DATA
 
 
@@ -139,7 +142,9 @@ def exchange_token(call: Call) -> str:
 
 
 def address_of(agent: AgentAddress) -> Address:
-    """`Refused` ``address.bad_ip``, ``address.bad_port``. A scope (``%eth0``) means something on one host only."""
+    """`Refused` ``request.body`` (empty), ``address.bad_ip``, ``address.bad_port``. A scope (``%eth0``) means something on one host only."""
+    if not agent.ip or not agent.port:
+        raise Refused("request.body", "the body names no ip or no port")
     if "%" in agent.ip:
         raise Refused("address.bad_ip", f"{agent.ip[:80]!r} has a scope", hint="agents are known by their IP addresses")
     if not 0 < agent.port < 65536:

@@ -112,8 +112,8 @@ class Call:
         return int(values[0])
 
     def details(self) -> bool:
-        """``show_details``, else the public pages' ``show_detail``."""
-        return self.flag("show_details", default=self.flag("show_detail", default=True))
+        """``show_details``; only where that is not given, the public pages' ``show_detail``."""
+        return self.flag("show_details" if "show_details" in self.query else "show_detail", default=True)
 
     def started(self, make: Callable[[bool], Dag | Preview | None], *, null_on_error: bool = False) -> Any:
         """What a route that creates a dag answers; ``make`` is given whether to run dry.
