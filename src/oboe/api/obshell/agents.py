@@ -142,7 +142,7 @@ def exchange_token(call: Call) -> str:
 
 
 def address_of(agent: AgentAddress) -> Address:
-    """`Refused` ``request.body`` (empty), ``address.bad_ip``, ``address.bad_port``. A scope (``%eth0``) means something on one host only."""
+    """`Refused` ``request.body`` (empty), ``address.bad_ip``, ``address.bad_port``. A scope (``%eth0``) means something on one host."""
     if not agent.ip or not agent.port:
         raise Refused("request.body", "the body names no ip or no port")
     if "%" in agent.ip:
