@@ -24,7 +24,7 @@ from tests.crash.stories import AGENT, HOME
 
 __all__ = ["Broken", "Nursery"]
 
-_RUN_SECONDS = 200.0
+_RUN_SECONDS = 600.0
 _PR_SET_PDEATHSIG = 1
 _ABORT_SECONDS = 5.0
 
