@@ -52,6 +52,20 @@ def test_a_lane_that_hangs_delays_no_other(lanes: Lanes) -> None:
     go.set()
 
 
+def test_one_wake_for_two_lanes_leaves_neither_to_the_other(lanes: Lanes) -> None:
+    go, first, arrived = threading.Event(), threading.Event(), threading.Event()
+    lanes.put("first", 1, first.set)
+    assert first.wait(10)
+    eventually(lambda: lanes._idle == 1)
+    try:
+        with lanes._changed:  # the thread that idles is told twice before it can look once
+            lanes.put("slow", 1, lambda: go.wait(20))
+            lanes.put("quick", 1, arrived.set)
+        assert arrived.wait(10)
+    finally:
+        go.set()
+
+
 def test_many_lanes_that_are_away_keep_no_thread(lanes: Lanes) -> None:
     away, arrived = [True], []
 

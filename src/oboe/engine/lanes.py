@@ -147,6 +147,8 @@ class Lanes:
                 if self._ready:
                     lane = self._ready.popleft()
                     lane.queued, lane.busy = False, True
+                    if (self._ready or self._resting) and not self._idle:
+                        self._have_served()  # one wake may have been for several lanes, and this one may take long
                     return lane
                 rest = self._resting[0][0] if self._resting else None
                 if rest is None and now >= until:
