@@ -96,6 +96,19 @@ def test_without_a_master_the_agent_joins_itself() -> None:
         assert agent.seen[0].body == {"agentInfo": {"ip": agent.address.ip, "port": agent.address.port}, "zoneName": "zone1"}
 
 
+def test_status_shows_the_agents_while_the_cluster_cannot_be_asked() -> None:
+    statuses = {"127.0.0.1:2886": {"agent": {"ip": "127.0.0.1", "port": 2886, "identity": "CLUSTER AGENT"}, "version": "4", "obState": 0}}
+    away = {"error": {"errCode": "Agent.OceanBase.Useless", "message": "no primary (start it)"}}
+    answers = {"/api/v1/ob/info": (500, json.dumps(away)), "/api/v1/agents/status": (200, json.dumps({"data": statuses}))}
+    with replaying(extra=answers) as agent:
+        result = CliRunner().invoke(oboe, ["cluster", "status"], env={"OBOE_AGENT": str(agent.address), "OBOE_PASSWORD": "pw1"})
+    assert result.exit_code == 1
+    assert "127.0.0.1:2886" in result.stdout
+    assert "no process" in result.stdout
+    assert "no cluster yet" not in result.stdout
+    assert "no primary (start it) [Agent.OceanBase.Useless]" in result.stderr
+
+
 def test_status_shows_members_databases_and_who_does_not_answer() -> None:
     server = {"svr_ip": "127.0.0.1", "svr_port": 2882, "sql_port": 2881, "agent_port": 2886, "with_rootserver": "YES", "status": "ACTIVE"}
     members = [{"ip": "127.0.0.1", "port": port, "zone": "zone1", "identity": "CLUSTER AGENT", "version": "0.1.0"} for port in (2886, 2887)]

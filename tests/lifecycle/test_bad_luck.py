@@ -11,7 +11,8 @@ from hashlib import sha256
 import pytest
 
 from oboe.control.reading import GATHER_SECONDS
-from tests.lifecycle.cluster import asked, leaves, scope
+from tests.lifecycle.cluster import asked, leaves, runs, scope
+from tests.lifecycle.test_emergency import command
 from tests.lifecycle.test_sdk import sdk
 from tests.spine.host import Host, eventually
 from tests.spine.world import PASSWORD, World
@@ -84,6 +85,12 @@ def test_the_root_password_was_changed_in_sql(make_world: Callable[..., World]) 
     joiner = world.host()
     for host in (first, second):
         _change(host, "root", "changed in SQL")
+    # Nobody has come with the new one yet: what is asked over an agent's socket needs none.
+    assert first.public("/api/v1/status")["obState"] == 3
+    assert first.public("/oboe/v1/ready")["waits_for"] == []
+    for word in ("stop", "start"):
+        command(first, word, "--server", str(second.address))
+        assert runs(second) is (word == "start")
     made = asked(first, "POST", "/ob/scale_out", _out(joiner), password="changed in SQL")
     assert made.status == 200, made.body
     world.clients_know("changed in SQL")

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from oboe.cli.main import oboe
-from tests.lifecycle.cluster import everything, refused, runs, scope
+from tests.lifecycle.cluster import everything, refused, runs, scope, status
 from tests.spine.host import Host, eventually
 from tests.spine.world import World
 
@@ -41,6 +41,7 @@ def test_a_server_is_started_and_stopped_alone_while_nothing_else_answers(cluste
     try:
         assert "Start local observer" in command(first, "start", "--emergency").stdout
         assert runs(first)
+        eventually(lambda: status(cluster, first) == "ACTIVE")
     finally:
         second.begin()
     cluster.good(cluster.over(first, cluster.ask(first, "/ob/start", everything())))

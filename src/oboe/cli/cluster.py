@@ -230,19 +230,31 @@ def stop(
 @cluster.command()
 @client_command
 def status(session: Session) -> None:
-    """Show the cluster, its servers and its agents."""
+    """Show the cluster, its servers and its agents. While no database of it runs: what the agents say of themselves, and exit code 1."""
     with session.client() as client:
-        seen = client.get(f"{API}/ob/info").data
-        try:
-            statuses = client.get(f"{API}/agents/status").data or {}
-        except AnswerError as error:
-            if error.status == 401:
-                raise
-            statuses = {}
+        seen, away = _asked(client, "/ob/info")
+        statuses, _ = _asked(client, "/agents/status")
     if session.as_json:
-        print_json({"info": seen, "agents": statuses})
+        print_json({"info": seen, "agents": statuses or {}})
     else:
-        _print_cluster(seen or {}, statuses)
+        _print_cluster(seen or _agents_alone(statuses or {}), statuses or {})
+    if away is not None:
+        raise away
+
+
+def _asked(client: AgentClient, path: str) -> tuple[Any, AnswerError | None]:
+    """What is answered, or why it is not: that the agent cannot know it, or does not say it to just anybody."""
+    try:
+        return client.get(f"{API}{path}").data, None
+    except AnswerError as error:
+        if error.status == 401:
+            raise
+        return None, error
+
+
+def _agents_alone(statuses: dict[str, Any]) -> dict[str, Any]:
+    """As the cluster would tell it, of agents that were asked themselves."""
+    return {"agent_info": [{**status["agent"], "zone": "", "version": status["version"]} for status in statuses.values()]}
 
 
 _DATABASE = {0: "no process", 1: "process, no connection", 2: "restricted", 3: "available"}
@@ -256,7 +268,8 @@ def _print_cluster(seen: dict[str, Any], statuses: dict[str, Any]) -> None:
     of = seen.get("obcluster_info") or {}
     servers = {(each["svr_ip"], each["agent_port"]): each for zone in (of.get("topology") or {}).values() for each in zone}
     out = console()
-    out.print(f"{of['name']}  id {of['id']}  version {of['version']}" if of.get("name") else "no cluster yet")
+    if "obcluster_info" in seen or not seen.get("agent_info"):
+        out.print(f"{of['name']}  id {of['id']}  version {of['version']}" if of.get("name") else "no cluster yet")
     table = Table(box=None, pad_edge=False)
     for column in ("agent", "identity", "zone", "database", "sql port", "role", "status", "agent version"):
         table.add_column(column)

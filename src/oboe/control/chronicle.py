@@ -26,7 +26,9 @@ class Chronicle:
         if was is now and before.operator is after.operator:
             return
         name = f"dag {self._naming.dag(after.home, after.id)} {after.name}"
-        if now is State.FAILED:
+        if now is State.FAILED and after.cancelled:
+            _log.info("%s: stopped as asked, in %s", name, ", ".join(_failed(after)) or "no node")
+        elif now is State.FAILED:
             _log.warning("%s: FAILED in %s", name, ", ".join(_failed(after)))
         elif now is State.SUCCEEDED:
             _log.info(

@@ -20,6 +20,7 @@ from oboe.domain.values import Address, Identity
 from oboe.membership.link import ClusterLink
 from oboe.membership.local import LocalAgent
 from oboe.membership.member import Member, member_row
+from oboe.membership.own_database import own_database
 from oboe.membership.primary import Primary
 from oboe.membership.server_row import ServerRow
 from oboe.membership.verbs import AskStatus
@@ -172,8 +173,10 @@ class Lifecycle:
         plain, scope = not force and not terminate, scope.upper()
         if plain and len(targets) == len(members):
             raise Refused("stop.all", "stopping everything needs force or terminate")
-        if self._own_state() is not DatabaseState.AVAILABLE and not (force and scope != "ZONE"):
-            raise Refused("stop.force_required", "this agent's database is not available", hint="stop by force, server by server")
+        seen = own_database(self._local, self._driver, timeout=_LOOK_SECONDS)
+        if seen.state is not DatabaseState.AVAILABLE and not (force and scope != "ZONE"):
+            text = f"this agent's database is not available: {seen.reason}"
+            raise Refused("stop.force_required", text, hint="stop by force, server by server; or ask an agent whose database is")
         if plain:
             self._refuse_outage(members, targets)
         params = StopParams(
@@ -236,12 +239,6 @@ class Lifecycle:
             return self._link.primary()
         except OboeError:
             return None
-
-    def _own_state(self) -> DatabaseState:
-        instance = self._local.instance()
-        if instance is None:
-            return DatabaseState.ABSENT
-        return self._driver.observe(instance, password=self._local.secret("root_password"), timeout=_LOOK_SECONDS).state
 
     def _alone(self, targets: Sequence[Member], store_answers: bool) -> bool:
         """Exactly this server, and no cluster that could do it: this agent is no working member, or the cluster's store is away."""

@@ -30,6 +30,7 @@ from oboe.kit.secret import Secret
 from oboe.membership.link import ClusterLink
 from oboe.membership.local import LocalAgent
 from oboe.membership.member import Member
+from oboe.membership.own_database import own_database
 from oboe.membership.verbs import AskStatus
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class Oboe:
         state, sql_port = DatabaseState.ABSENT, 0
         if instance is not None:
             sql_port = instance.mysql_port
-            state = self._driver.observe(instance, password=self.keys.root_password(), timeout=probe_timeout).state
+            state = own_database(self._local, self._driver, timeout=probe_timeout).state
         return StatusView(agent=self.agent(), database_state=int(state), sql_port=sql_port, under_maintenance=self._own.under_maintenance())
 
     def set_agent_password(self, password: Secret) -> None:
@@ -132,7 +133,7 @@ class Oboe:
         waits = list(self._troubles())
         instance = self._local.instance()
         if instance is not None and self._local.identity() is Identity.CLUSTER_AGENT:
-            seen = self._driver.observe(instance, password=self.keys.root_password(), timeout=_READY_SECONDS)
+            seen = own_database(self._local, self._driver, timeout=_READY_SECONDS)
             if seen.state is not DatabaseState.AVAILABLE:
                 waits.insert(0, f"this host's database: {seen.reason}")
         told = [str(one) for one in self.playbooks.unloaded()]

@@ -128,10 +128,10 @@ class Databases:
         finally:
             connection.close()
 
-    def let_in(self, addresses: Sequence[str], root_password: Secret) -> None:
-        """Have the primary let these addresses connect, and no others; its agent need not be there."""
+    def let_in(self, addresses: Sequence[str]) -> None:
+        """Have the primary let these addresses connect, and no others. Neither its agent nor root's password is needed."""
         primary = self.primary()
-        connection = self._driver.dial(primary.ip, primary.mysql_port, user="root", password=root_password, timeout=_ROLE_PROBE_SECONDS)
+        connection = self._dial(primary.ip, primary.mysql_port)
         try:
             self._driver.let_in(connection, addresses)
         finally:

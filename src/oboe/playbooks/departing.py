@@ -14,7 +14,7 @@ from oboe.membership.link import ClusterLink
 from oboe.membership.local import LocalAgent
 from oboe.membership.member import member_from_row
 from oboe.membership.server_row import ServerRow
-from oboe.membership.verbs import Become, Invite
+from oboe.membership.verbs import Become
 from oboe.playbooks.agent.kill_observer import KillObserverParams, RestartParams
 from oboe.playbooks.leading import lead, let_go
 from oboe.remote.client import Peers
@@ -173,8 +173,7 @@ def forget_members(run: Run, servers: list[Departing]) -> None:
         link.remove_member(server.address)
     run.log("delete agents success")
     with suppress(OboeError):
-        addresses = sorted({member.address.ip for member in link.members()})
-        run.use(Peers).call(link.primary().agent, "database.invite", Invite(addresses), Nothing, timeout=_ASK_SECONDS)
+        link.let_in(sorted({member.address.ip for member in link.members()}))
     link.announce_members()
 
 

@@ -9,7 +9,9 @@ from oboe.domain.model import Maintenance
 from oboe.domain.values import HomeKind
 from oboe.kit import Run, Sketch, Step, playbook
 from oboe.membership.local import LocalAgent
-from oboe.playbooks.agent.together import CheckProcess, own_instance, start_again, stop_again, stop_here
+from oboe.membership.owed import Owed
+from oboe.membership.own_database import own_database
+from oboe.playbooks.agent.together import CheckProcess, start_again, stop_again, stop_here
 
 __all__ = ["LocalObserverParams", "start_local_observer", "stop_local_observer"]
 
@@ -27,28 +29,30 @@ class _LocalStep(Step):
 
 
 class StartLocal(_LocalStep):
-    """Start the database and wait until it serves."""
+    """Start the database and wait until it serves; the cluster's tables hear that it is ACTIVE once they can."""
 
     grace = 30
 
     def run(self, run: Run) -> dict[str, bool]:
-        return {"ran_before": start_again(run)}
+        ran_before = start_again(run)
+        run.use(Owed).server("ACTIVE")
+        return {"ran_before": ran_before}
 
     def rollback(self, run: Run) -> None:
         stop_again(run)
 
 
 class GetConnection(_LocalStep):
-    """It takes the root password that this agent knows."""
+    """It lets oboe in."""
 
     cancellable = False
     irreversible = "nothing is touched"
 
     def run(self, run: Run) -> None:
-        instance, driver, password = own_instance(run), run.use(Driver), run.use(LocalAgent).secret("root_password")
+        local, driver = run.use(LocalAgent), run.use(Driver)
         run.wait_until(
-            lambda: driver.observe(instance, password=password).state is DatabaseState.AVAILABLE,
-            why=lambda: driver.observe(instance, password=password).reason,
+            lambda: own_database(local, driver).state is DatabaseState.AVAILABLE,
+            why=lambda: own_database(local, driver).reason,
             timeout=_ANSWER_SECONDS,
         )
 

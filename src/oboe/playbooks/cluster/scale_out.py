@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from oboe.database.port import Instance
-from oboe.domain.errors import OboeError, StepFailed, Unreachable
+from oboe.domain.errors import StepFailed, Unreachable
 from oboe.domain.model import Maintenance
 from oboe.domain.values import Address, HomeKind, Identity, MaintenanceKind
 from oboe.kit import Run, Secret, Sketch, Step, playbook
@@ -23,14 +23,13 @@ from oboe.membership.link import ClusterLink
 from oboe.membership.local import LocalAgent
 from oboe.membership.member import member_from_row
 from oboe.membership.server_row import ServerRow
-from oboe.membership.verbs import Configure, ConfigureAnswer, Invite
+from oboe.membership.verbs import Configure, ConfigureAnswer
 from oboe.playbooks.agent.local_scale_out import LocalScaleOutParams
 from oboe.playbooks.agent.observer import DestroyParams
 from oboe.playbooks.agent.remove import ToSingleParams
 from oboe.playbooks.agent.sync_from_cluster import SyncParams
 from oboe.playbooks.cloning import check_follows, local_secret, wait_until_advances, wait_until_clonable, workdir_for
 from oboe.playbooks.leading import child_from, child_id, copy_lines, follow_node, lead_to_end, reach, release_strays, undo_child
-from oboe.remote.messages import Nothing
 
 __all__ = ["ScaleOutParams", "cluster_scale_out"]
 
@@ -144,11 +143,7 @@ class WaitStart(_ScaleOutStep):
     def run(self, run: Run) -> None:
         twin, link = _twin(run), run.use(ClusterLink)
         agents = [member.address.ip for member in link.members()] + [_instance(run).ip]
-        try:
-            link.let_in(sorted(set(agents)), local_secret(run, "root_password"))
-        except OboeError:
-            # Root's password has been changed behind our back, perhaps: the primary's own agent knows it, or will be told it.
-            reach(run, link.primary().agent, "database.invite", Invite(sorted(set(agents))), Nothing)
+        link.let_in(sorted(set(agents)))
         wait_until_clonable(run, link)
         run.tell(twin, "start")
         run.log("retry stage: 4 successfully")
