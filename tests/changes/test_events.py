@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
-from contextlib import AbstractContextManager
+import threading
+import time
+from contextlib import AbstractContextManager, closing
 from typing import Any
 
 import pytest
@@ -12,9 +14,23 @@ import pytest
 from oboe.api.obshell.ids import encode
 from oboe.domain import fold
 from oboe.domain.model import Dag
+from oboe.kit.secret import Secret
+from oboe.remote import secrecy
 from tests.api.sse import Event, listening, told
 
-from .conftest import Place, born
+from .conftest import WAIT, Place, born
+
+
+def _sub_task(place: Place, dag: Dag) -> Any:
+    """As OBShell's API shows it."""
+    connection = http.client.HTTPConnection(place.agent.address.ip, place.agent.address.port, timeout=WAIT)
+    target = f"/api/v1/task/sub_task/{encode(dag.home, dag.sub_task_id(0))}"
+    with closing(connection):
+        connection.request("GET", "/api/v1/secret")
+        key = json.loads(connection.getresponse().read())["data"]["public_key"]
+        sealed = secrecy.seal_request(key, password=Secret(""), uri=target, body=b"", valid_seconds=60)
+        connection.request("GET", target, headers={"X-OCS-Header": sealed.header})
+        return json.loads(connection.getresponse().read())["data"]
 
 
 def heard_at(place: Place, dag: Dag, *, after: str = "") -> AbstractContextManager[http.client.HTTPResponse]:
@@ -43,7 +59,7 @@ def test_it_is_told_what_the_dag_waits_for_and_when_that_is_over(place: Place) -
     with heard_at(place, dag) as response:
         events = told(response)
         first = next(event for event in events if _waits(event))
-        assert [wait["why"] for wait in _waits(first)] == ["the file first"]
+        assert [(wait["why"], wait["sub_task"]) for wait in _waits(first)] == [("the file first", encode(dag.home, dag.sub_task_id(0)))]
         place.open("first")
         assert next(event for event in events if [wait["why"] for wait in _waits(event)] == ["the file second"])
         place.open("second")
@@ -59,7 +75,15 @@ def test_progress_is_told_by_every_face(place: Place) -> None:
     shown = place.json("task", "show", encode(dag.home, dag.id))
     assert shown["additional_data"]["progress"] == progress
     assert "3 of 12 files, 25 %" in place.cli("task", "show", encode(dag.home, dag.id)).stdout
+    deadline = time.monotonic() + WAIT
+    while "oboe" not in (told_data := _sub_task(place, dag)["additional_data"]):
+        assert time.monotonic() < deadline, told_data
+        threading.Event().wait(0.02)
+    assert told_data["progress"] == progress
+    assert (told_data["oboe"]["waits_for"], told_data["oboe"]["gives_up"] > "2026") == ("the file only", True)
     place.open("only")
+    place.until(dag, fold.settled)
+    assert _sub_task(place, dag)["additional_data"] == {"progress": progress}
 
 
 def test_who_comes_back_gets_the_lines_that_it_missed_and_no_other(place: Place) -> None:

@@ -23,7 +23,7 @@ from oboe.api.obshell.names import CANCEL, MAINTENANCE_KINDS, OPERATORS, PASS, R
 from oboe.api.obshell.objects import AgentAddress, DagObject, LogObject, NodeObject, PreviewEffect, PreviewObject, SubTaskObject
 from oboe.api.shared.envelope import CLUSTER_DIGITS, LOCAL_DIGITS, wire_time
 from oboe.api.shared.words import view_words
-from oboe.control.views import DagView, Preview
+from oboe.control.views import DagView, Preview, WaitView
 from oboe.domain import fold
 from oboe.domain.holds import held_back
 from oboe.domain.messages import Level, LogLine
@@ -76,11 +76,22 @@ def node_object(view: DagView, *, details: bool) -> NodeObject:
     return found
 
 
-def sub_task_object(view: DagView) -> SubTaskObject:
-    """``GET sub_task``: the one that ``view.index`` names, with what it shows."""
+def sub_task_object(view: DagView, waits: Sequence[WaitView] = ()) -> SubTaskObject:
+    """``GET sub_task``: the one that ``view.index`` names, with what it shows, and in ``additional_data.oboe`` what it waits for."""
     found = _sub_task(view.dag, view.index, _by_sub_task(view.logs or ()))
-    found.additional_data = _shown(view.dag.sub_tasks[view.index])
+    shown = _shown(view.dag.sub_tasks[view.index])
+    for wait in waits:
+        if wait.sub_task == view.index:
+            told = {"gives_up": wire_time(wait.until) if wait.until else None, "tries": wait.tries, "waits_for": wait.why}
+            shown = (shown or {}) | {"oboe": told}
+    found.additional_data = shown
     return found
+
+
+def tells_progress(view: DagView) -> bool:
+    """Whether the sub-task is going on, and its step calls ``run.progress``: none of the original's does."""
+    sub_task = view.dag.sub_tasks[view.index]
+    return sub_task.live and isinstance(sub_task.additional, Mapping) and "progress" in sub_task.additional
 
 
 def log_objects(view: DagView) -> list[LogObject]:

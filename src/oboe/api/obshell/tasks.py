@@ -14,8 +14,8 @@ from oboe.api.obshell.objects import DagObject, LogObject, NodeObject, PreviewOb
 from oboe.api.obshell.route import Call, Route
 from oboe.api.shared.envelope import NO_DATA, Contents
 from oboe.control.gathering import Gathered
-from oboe.control.views import DagView, Ref
-from oboe.domain.errors import Refused
+from oboe.control.views import DagView, Ref, WaitView
+from oboe.domain.errors import OboeError, Refused
 from oboe.domain.records import Page
 from oboe.domain.values import HomeKind, Identity
 
@@ -64,10 +64,18 @@ def get_node(call: Call) -> NodeObject:
 
 
 def get_sub_task(call: Call) -> SubTaskObject:
-    """One sub-task."""
-    view = call.control.dag(_ref(call, "sub_task"), details=True)
+    """One sub-task; of a step that tells how far it is, also what it waits for."""
+    ref = _ref(call, "sub_task")
+    view = call.control.dag(ref, details=True)
     call.note_stale(view)
-    return codec.sub_task_object(view)
+    return codec.sub_task_object(view, _waits(call, ref) if codec.tells_progress(view) else ())
+
+
+def _waits(call: Call, ref: Ref) -> Sequence[WaitView]:
+    try:
+        return call.control.waits(ref)
+    except OboeError:  # what it waits for is not known just now; the sub-task is
+        return ()
 
 
 def get_logs(call: Call) -> Contents:

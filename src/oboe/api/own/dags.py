@@ -89,19 +89,20 @@ def _get(call: Call) -> dict[str, Any]:
     ref = decode("dag", call.path_values["id"])
     view = call.control.dag(ref, details=False)
     call.note_stale(view)
-    waits = [] if fold.settled(view.dag) else [wait_object(wait) for wait in call.control.waits(ref)]
+    waits = [] if fold.settled(view.dag) else [wait_object(view.dag, wait) for wait in call.control.waits(ref)]
     return dag_object(view) | {"waits": waits}
 
 
 def waiting(call: Call) -> list[dict[str, Any]]:
     """What a dag waits for: for people and times, and its running sub-tasks, wherever they run."""
     ref = decode("dag", call.path_values["id"])
-    return [wait_object(wait) for wait in call.control.waits(ref)]
+    dag = call.control.dag(ref, details=False).dag
+    return [wait_object(dag, wait) for wait in call.control.waits(ref)]
 
 
-def wait_object(wait: WaitView) -> dict[str, Any]:
+def wait_object(dag: Dag, wait: WaitView) -> dict[str, Any]:
     return {
-        "sub_task": wait.sub_task,
+        "sub_task": encode(dag.home, dag.sub_task_id(wait.sub_task)),
         "node": wait.node,
         "agent": str(wait.agent),
         "why": wait.why,

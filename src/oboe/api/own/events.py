@@ -111,7 +111,7 @@ class _Teller:
             self._seen = Seen(before.key, before.version, record.id)
             parts.append(self._event("line", _line_object(dag, record)))
         self._seen = Seen(dag.key, dag.version, self._seen.line)
-        waits = [wait_object(wait) for wait in self._waiting(dag)]
+        waits = [wait_object(dag, wait) for wait in self._waiting(dag)]
         if (dag.key, dag.version) != (before.key, before.version):
             parts.append(self._event("dag", dag_object(view) | {"waits": waits}))
         elif waits != self._waits:
