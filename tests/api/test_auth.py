@@ -332,6 +332,19 @@ def test_a_token_is_exchanged_once(port: int) -> None:
     assert codes == ["Security.SSO.Token.AlreadyUsed", "Security.SSO.Token.Missing", "Security.SSO.Token.NotFound"]
 
 
+@pytest.mark.parametrize("size", [0, 1, 15, 16, 31, 33, 48])
+@pytest.mark.parametrize("route", ["POST /api/v1/login", "POST /api/v1/sso/token", "GET /api/v1/sso/exchange"])
+def test_keys_that_encrypt_nothing_cost_no_session_and_no_token(port: int, route: str, size: int) -> None:
+    method, target = route.split()
+    received, drawn = in_session(port, "POST", "/api/v1/sso/token", auth="pw1")
+    token = opened(received, drawn)
+    keys = base64.b64encode(bytes(range(size))).decode()
+    received, _ = in_session(port, method, target, auth="pw1", ssotoken=token, keys=keys)
+    assert (received.status, received.code) == (400, "Request.AESKey.NotFound")
+    received, drawn = in_session(port, "GET", "/api/v1/sso/exchange", ssotoken=token)
+    assert len(opened(received, drawn)) == 64
+
+
 def test_a_login_without_keys_cannot_be_answered(port: int) -> None:
     received, _ = in_session(port, "POST", "/api/v1/login", auth="pw1", keys="")
     assert received.code == "Request.AESKey.NotFound"

@@ -25,6 +25,7 @@ from oboe.domain.errors import Refused
 from oboe.kit.secret import Secret
 
 __all__ = [
+    "KEYS_BYTES",
     "KEY_BITS",
     "KeyPair",
     "OpenBlocks",
@@ -51,6 +52,8 @@ PIECE_BYTES = 53
 BLOCKS_MAX = 48
 """As many as fit into a header of 16 kB; decrypting one costs half a millisecond before anybody has proven anything."""
 AES_KEY_BYTES = 16
+KEYS_BYTES = 2 * AES_KEY_BYTES
+"""An AES key, then an IV."""
 
 PrivateKey = rsa.RSAPrivateKey
 Opened = tuple[bytes, ...]
@@ -207,7 +210,7 @@ def seal_body(keys: bytes, body: bytes) -> bytes:
 
 def open_body(keys: bytes, body: bytes) -> bytes:
     """The inverse of `seal_body`. `Refused` ``secrecy.undecipherable``, whatever is wrong."""
-    if len(keys) != 2 * AES_KEY_BYTES:
+    if len(keys) != KEYS_BYTES:
         raise _undecipherable()
     try:
         sealed = _from_base64(body)

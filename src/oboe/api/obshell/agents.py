@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Annotated, Any
 
@@ -119,7 +120,7 @@ def set_password(call: Call) -> Any:
 
 def login(call: Call) -> str:
     """Begin a session; its id comes encrypted with the request's keys."""
-    return _sealed(call, call.door.sessions.begin(call.received_at))
+    return _sealed(call, call.door.sessions.begin)
 
 
 def logout(call: Call) -> Any:
@@ -133,12 +134,12 @@ def logout(call: Call) -> Any:
 
 def new_token(call: Call) -> str:
     """A one-time token for another window; it comes encrypted with the request's keys."""
-    return _sealed(call, call.door.sessions.new_token(call.received_at))
+    return _sealed(call, call.door.sessions.new_token)
 
 
 def exchange_token(call: Call) -> str:
     """A session for a one-time token; its id comes encrypted with the request's keys."""
-    return _sealed(call, call.door.sessions.exchange(call.sso_token, call.received_at))
+    return _sealed(call, lambda now: call.door.sessions.exchange(call.sso_token, now))
 
 
 def address_of(agent: AgentAddress) -> Address:
@@ -184,10 +185,11 @@ def _probe_seconds(call: Call) -> float:
     return min(asked / 1_000_000, PROBE_SECONDS)
 
 
-def _sealed(call: Call, text: Secret) -> str:
-    if not call.keys:
-        raise Refused("request.no_keys", "the header holds no keys to encrypt the answer with")
-    return secrecy.seal_body(call.keys, text.reveal().encode()).decode()
+def _sealed(call: Call, make: Callable[[float], Secret]) -> str:
+    """Nothing is made that could not be told."""
+    if len(call.keys) != secrecy.KEYS_BYTES:
+        raise Refused("request.no_keys", "the header holds no AES key and IV, of 16 bytes each, to encrypt the answer with")
+    return secrecy.seal_body(call.keys, make(call.received_at).reveal().encode()).decode()
 
 
 _OF_THE_MASTER = {"auth.agent_password": "agent.unavailable"}
