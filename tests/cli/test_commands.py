@@ -71,6 +71,17 @@ def test_watch_of_a_dag_that_fails_says_where_and_exits_with_its_own_code() -> N
     assert "`oboe task retry 15`" in watched.stderr
 
 
+def test_a_watch_that_is_broken_off_says_that_the_dag_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*given: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("oboe.cli.draw.draw", interrupted)
+    with replaying("scale_out.jsonl") as replay:
+        watched = call(replay, "task", "watch", "11")
+    assert watched.exit_code == Exit.INTERRUPTED
+    assert "it goes on - `oboe task watch 11` follows it again, `oboe task cancel 11` stops it" in watched.stderr
+
+
 def test_watch_in_json_gives_one_object_for_each_change() -> None:
     with replaying("scale_out.jsonl") as replay:
         watched = call(replay, "task", "watch", "11", "--json")

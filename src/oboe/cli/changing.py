@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import re
 import socket
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -115,10 +116,16 @@ def print_holds(told: Mapping[str, Any]) -> None:
     for each in told.get("sub_tasks") or []:
         if each["retries_used"] or (each["retries"] and each["state"] == "RUNNING"):
             click.echo(f"  retries   {each['node']}: {each['retries_used']} of {each['retries']} used")
-    names = {each["id"]: each["node"] for each in told.get("sub_tasks") or []}
+    nodes = Counter(each["node"] for each in told.get("sub_tasks") or [])
+    names = {each["id"]: _named(each, alone=nodes[each["node"]] == 1) for each in told.get("sub_tasks") or []}
     for each in told.get("timers") or []:
         if each["kind"] == "timeout":
             click.echo(f"  times out {names.get(each['sub_task'], each['sub_task'])}: {local_time(each['at'])}")
+
+
+def _named(sub_task: Mapping[str, Any], *, alone: bool) -> str:
+    """As `extend` and `retries` take it."""
+    return str(sub_task["node"]) if alone or not sub_task["agent"] else f"{sub_task['node']}@{sub_task['agent']}"
 
 
 @click.command()

@@ -63,7 +63,12 @@ def follow(session: Session, client: AgentClient, dag_id: str, *, history: bool 
     from oboe.cli.watch import Watch
 
     watch = Watch(client, dag_id, settings=session.settings, pause=Listener(client, dag_id).pause)
-    last = draw(watch.changes(), as_json=session.as_json, history=history).dag
+    try:
+        last = draw(watch.changes(), as_json=session.as_json, history=history).dag
+    except KeyboardInterrupt:
+        if not session.as_json:
+            click.echo(f"oboe: it goes on - `oboe task watch {dag_id}` follows it again, `oboe task cancel {dag_id}` stops it", err=True)
+        raise
     if last.state == FAILED:
         if not session.as_json:
             click.echo(_what_now(last), err=True)

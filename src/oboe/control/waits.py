@@ -87,8 +87,7 @@ class Waits:
         others = sorted(asked - {self._here})
         answers = self._peers().call_all(others, "dag.waits", request, WaitsAnswer, timeout=ASK_SECONDS) if others else {}
         for agent, answer in answers.items():
-            if isinstance(answer, WaitsAnswer):
-                found += self._views(dag, agent, answer)
+            found += self._views(dag, agent, answer) if isinstance(answer, WaitsAnswer) else _silent(dag, agent)
         return sorted(found, key=lambda view: view.sub_task)
 
     def here(self, request: WaitsOf) -> WaitsAnswer:
@@ -121,3 +120,17 @@ class Waits:
             for wait in answer.waits
             if wait.sub_task < plan.size
         ]
+
+
+def _silent(dag: Dag, agent: Address) -> list[WaitView]:
+    """Of an agent that does not answer, for each node of which it has a part: that it does not, since the part was begun."""
+    found: dict[int, WaitView] = {}
+    for index, sub_task in enumerate(dag.sub_tasks):
+        node = dag.plan.node_of[index]
+        if sub_task.live and node not in found and fold.executor(dag, index) == agent:
+            since = sub_task.started_at or sub_task.readied_at
+            name = dag.plan.nodes[node].name
+            found[node] = WaitView(
+                sub_task=index, node=name, agent=agent, why="its agent, which does not answer", since=since, until=0, tries=0
+            )
+    return list(found.values())
