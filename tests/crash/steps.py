@@ -14,7 +14,7 @@ from oboe.kit.step import Step
 from oboe.kit.typed import decoder
 from tests.crash.fuse import Fuse
 
-__all__ = ["Brittle", "Effect", "Effects", "Held", "Keep", "Once", "read_effects"]
+__all__ = ["Brittle", "Effect", "Effects", "Held", "Keep", "Once", "read_effects", "read_told", "told_of"]
 
 _HELD_SECONDS = 30.0
 
@@ -38,6 +38,8 @@ class Effects:
 
     def __init__(self, path: Path, fuse: Fuse) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        self._told = os.open(told_of(path), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        """Lines that a step has written."""
         self._fuse = fuse
 
     def write(self, run: Run, *, ended: bool) -> None:
@@ -50,6 +52,17 @@ class Effects:
         self._fuse.point(f"effect: {what} written")
         if text:
             run.log(text)
+            os.write(self._told, f"{text}\n".encode())
+            self._fuse.point("effect: told")
+
+
+def told_of(path: Path) -> Path:
+    return path.with_name("told")
+
+
+def read_told(path: Path) -> list[str]:
+    """Lines that steps have written, whatever became of their agent then."""
+    return told_of(path).read_text().splitlines() if told_of(path).exists() else []
 
 
 def read_effects(path: Path) -> list[Effect]:

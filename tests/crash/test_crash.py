@@ -13,7 +13,7 @@ import pytest
 
 from tests.crash.agent import World
 from tests.crash.cluster import missing
-from tests.crash.steps import Effect, read_effects
+from tests.crash.steps import Effect, read_effects, told_of
 from tests.crash.verdict import faults
 
 _SECONDS = 300.0
@@ -70,3 +70,14 @@ def test_the_verdict_sees(slip: str, told: World) -> None:
         assert any(fault in found for found in faults(told)), faults(told)
     finally:
         told.effects.write_bytes(truth)
+
+
+def test_the_verdict_sees_a_line_that_was_lost(told: World) -> None:
+    lines = told_of(told.effects)
+    truth = lines.read_text()
+    try:
+        lines.write_text(truth + "a line that nobody has\n")
+        assert [found for found in faults(told) if "a line that nobody has" in found]
+        assert "did first@2886 in attempt 1" in truth
+    finally:
+        lines.write_text(truth)

@@ -9,7 +9,7 @@ from oboe.domain import fold
 from oboe.domain.model import Dag, SubTask
 from oboe.domain.values import Operator
 from tests.crash.agent import World, open_orders, stored_dag
-from tests.crash.steps import Effect, read_effects
+from tests.crash.steps import Effect, read_effects, read_told
 from tests.crash.stories import AGENT, HOME, STORIES
 
 __all__ = ["faults"]
@@ -23,7 +23,12 @@ def faults(world: World) -> list[str]:
     if dag is None:
         return ["the dag is lost"]
     effects = read_effects(world.effects)
-    found = [*_of_the_dag(world, dag), *_of_the_order(dag, effects), *_of_attempts(dag, effects), *_of_the_log(effects, log)]
+    found = [
+        *_of_the_dag(world, dag),
+        *_of_the_order(dag, effects),
+        *_of_attempts(dag, effects),
+        *_of_the_log(effects, read_told(world.effects), log),
+    ]
     if locks:
         found.append(f"{locks} maintenance locks are held")
     for agent in (HOME, AGENT):
@@ -82,17 +87,16 @@ def _of_attempts(dag: Dag, effects: Sequence[Effect]) -> Iterator[str]:
         yield f"the dag does not know {sorted(beyond)}"
 
 
-def _of_the_log(effects: Sequence[Effect], log: Sequence[str]) -> Iterator[str]:
-    """Every end that was taken up has its line, once for each time that it was reached."""
+def _of_the_log(effects: Sequence[Effect], told: Sequence[str], log: Sequence[str]) -> Iterator[str]:
+    """Every line that a step has written is there, once for each time that it was written."""
     reached = Counter(effect.text for effect in effects if effect.ended)
     written = Counter(log)
     for text, count in reached.items():
         if written[text] > count:
             yield f"{text!r} is in the log {written[text]} times"
-    for name in {effect.sub_task for effect in effects}:
-        last = next((effect for effect in reversed(effects) if effect.sub_task == name and effect.ended), None)
-        if last is not None and not written[last.text]:
-            yield f"the log lost {last.text!r}"
+    for text, count in Counter(told).items():
+        if written[text] < count:
+            yield f"the log lost {text!r}: it was written {count} times, and is there {written[text]} times"
 
 
 def _is(effect: Effect, name: str, attempt: int) -> bool:

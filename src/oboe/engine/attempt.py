@@ -15,6 +15,7 @@ from oboe.domain.model import Leader
 from oboe.domain.values import Address, Operator, Stopping
 from oboe.engine import following
 from oboe.engine.first import first_found
+from oboe.engine.jottings import Jottings
 from oboe.engine.leftovers import attempt_directory, mask_outputs
 from oboe.engine.limits import Limits
 from oboe.engine.outcome import Outcome, Suspended, outcome_of
@@ -57,7 +58,14 @@ class Attempt:
     """Implements `oboe.kit.run.Run`. One thread runs the step; others interrupt it, tell it signals, collect its lines."""
 
     def __init__(
-        self, order: Order, tools: Tools, sink: Callable[[Report], None], notice: Callable[[Attempt], None], *, resumed: bool = False
+        self,
+        order: Order,
+        tools: Tools,
+        sink: Callable[[Report], None],
+        notice: Callable[[Attempt], None],
+        *,
+        jottings: Jottings,
+        resumed: bool = False,
     ) -> None:
         self.order = order
         self.fence = order.fence
@@ -79,7 +87,15 @@ class Attempt:
         # A resumed attempt does not know how far its earlier life had counted; microseconds are always further.
         seq = tools.clock() // 1000 if resumed else 0
         limits = tools.limits
-        self.transcript = Transcript(tools.clock, lambda: notice(self), seq=seq, lines_max=limits.lines_max, text_max=limits.line_chars_max)
+        self.transcript = Transcript(
+            tools.clock,
+            lambda: notice(self),
+            jot=lambda line: jottings.jot(order.fence, line),
+            earlier=jottings.left(order.fence) if resumed else (),
+            seq=seq,
+            lines_max=limits.lines_max,
+            text_max=limits.line_chars_max,
+        )
 
     # Facts
 

@@ -15,9 +15,10 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from oboe.domain.messages import Fence, Order, Report
+from oboe.domain.messages import Fence, LogLine, Order, Report
 from oboe.domain.values import Stopping
 from oboe.engine.attempt import Attempt, Tools
+from oboe.engine.jottings import Jottings
 from oboe.engine.leftovers import Burial
 
 __all__ = ["Executor"]
@@ -35,6 +36,7 @@ class Executor:
 
     def __init__(self, tools: Tools) -> None:
         self.tools = tools
+        self._jottings = Jottings(tools.work_root)
         self._limits = tools.limits
         self._jobs: deque[Attempt] = deque()
         self._lock = threading.Lock()
@@ -96,11 +98,13 @@ class Executor:
 
     def start(self, order: Order, sink: Callable[[Report], None], *, resumed: bool = False) -> None:
         """Carry the order out on a reserved slot; ``sink`` gets its reports, the last one after the slot is given back."""
-        self._enlist(Attempt(order, self.tools, sink, self._notice, resumed=resumed))
+        self._enlist(Attempt(order, self.tools, sink, self._notice, jottings=self._jottings, resumed=resumed))
 
-    def bury(self, fence: Fence, end: Callable[[], None]) -> None:
-        """End what an earlier life of this agent left running of that attempt, then call ``end``; takes no slot."""
-        burial = Burial(fence, self.tools.work_root, self.tools.end_recorded, end)
+    def bury(self, fence: Fence, end: Callable[[tuple[LogLine, ...]], None]) -> None:
+        """End what an earlier life of this agent left running of that attempt, then call ``end`` with the last lines that it wrote.
+
+        Takes no slot."""
+        burial = Burial(fence, self.tools.work_root, self.tools.end_recorded, lambda: end(self._jottings.left(fence)))
         self._known[(fence.dag_key, fence.sub_task)] = burial
         threading.Thread(target=burial.carry_out, name="burial", daemon=True).start()
 
@@ -157,6 +161,7 @@ class Executor:
             lock.release()
         self._wake.set()
         self._keeper.join(1.0)
+        self._jottings.close()
         return not left
 
     # Workers

@@ -7,6 +7,7 @@ begins only after the turn in which it became RUNNING was saved, and only when n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from oboe.domain import events, fold
@@ -236,4 +237,9 @@ class Hands:
     def _bury(self, dag: Dag, index: int, line: LogLine | None) -> None:
         """End what is left of it, and only then report its end."""
         fence, operator = fence_of(dag, index), dag.sub_tasks[index].operator
-        self._executor.bury(fence, lambda: self._post(end_report(fence, operator, agent=self._here, at=self._clock(), line=line)))
+
+        def end(lines: tuple[LogLine, ...]) -> None:
+            report = end_report(fence, operator, agent=self._here, at=self._clock(), line=line)
+            self._post(replace(report, lines=(*lines, *report.lines)))
+
+        self._executor.bury(fence, end)

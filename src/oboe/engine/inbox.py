@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from oboe.domain.errors import Refused, TryAgain, Unreachable
 from oboe.domain.messages import Fence, Interrupt, Level, LogLine, Order, Phase, RecallAgent, Recollection, Report, Verdict
@@ -337,7 +337,7 @@ class Inbox:
         now = self._clock()
         line = LogLine(now // 1000, now, Level.ERROR, INTERRUPTED_TEXT, INTERRUPTED_CODE)
         report = end_report(entry.fence, order.operator, agent=self._here, at=now, line=line)
-        self._executor.bury(entry.fence, lambda: self._hear(report))
+        self._executor.bury(entry.fence, lambda lines: self._hear(replace(report, lines=(*lines, *report.lines))))
 
     def _admit_later(self) -> None:
         """A slot is free, or a sub-task. Not on the thread that freed it, because admitting writes to the store; on one for all."""

@@ -7,7 +7,7 @@ takes them hands them on under the same lock. What leaves is masked (lines, ``ad
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,6 +35,7 @@ class Transcript:
         "_additional",
         "_clock",
         "_dropped",
+        "_jot",
         "_lines",
         "_lines_max",
         "_lock",
@@ -46,11 +47,23 @@ class Transcript:
         "mask",
     )
 
-    def __init__(self, clock: Callable[[], int], notice: Callable[[], None], *, seq: int = 0, lines_max: int, text_max: int) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], int],
+        notice: Callable[[], None],
+        *,
+        jot: Callable[[LogLine], None],
+        earlier: Sequence[LogLine] = (),
+        seq: int = 0,
+        lines_max: int,
+        text_max: int,
+    ) -> None:
+        """``jot`` keeps a line on the disk until it was handed over; ``earlier`` are those that it kept in an earlier life."""
         self._lock = threading.Lock()
         self._clock = clock
         self._notice = notice
-        self._lines: list[LogLine] = []
+        self._jot = jot
+        self._lines = list(earlier)
         self._seq = seq
         self._lines_max = seq + lines_max
         self._text_max = text_max
@@ -83,8 +96,10 @@ class Transcript:
             if self._seq >= self._lines_max and level is not Level.ERROR:
                 self._dropped += 1
                 return
-            self._lines.append(LogLine(self._seq, self._clock(), level, text, code))
+            line = LogLine(self._seq, self._clock(), level, text, code)
+            self._lines.append(line)
             self._seq += 1
+            self._jot(line)
         self._tell()
 
     def note(self, additional: dict[str, Any]) -> None:
