@@ -31,7 +31,7 @@ from oboe.membership.local import LocalAgent
 if TYPE_CHECKING:
     from oboe.remote.client import Peers
 
-__all__ = ["FindDag", "ListDags", "Reading", "Views"]
+__all__ = ["FIND", "FindDag", "ListDags", "Reading", "Views"]
 
 T = TypeVar("T")
 
@@ -47,8 +47,12 @@ JOINING_SECONDS = 2.0
 _NEEDS_CLUSTER = (Identity.CLUSTER_AGENT, Identity.SCALING_IN)
 
 
+FIND = "dag.find"
+"""The one verb that agents may ask who were let go: clients wait at them for the dag that did it."""
+
+
 class FindDag(msgspec.Struct):
-    """``dag.find``: a dag, node or sub-task. ``home`` is the number of `HomeKind`; an agent home is the answerer's own."""
+    """`FIND`: a dag, node or sub-task. ``home`` is the number of `HomeKind`; an agent home is the answerer's own."""
 
     kind: str
     home: int
@@ -101,7 +105,7 @@ class Reading:
             try:
                 self.check_owner(agent)
                 known = True
-                return self._peers().call(agent, "dag.find", request, DagView, timeout=ASK_SECONDS)
+                return self._peers().call(agent, FIND, request, DagView, timeout=ASK_SECONDS)
             except (Refused, Unreachable) as error:
                 if time.monotonic() >= deadline or (known and isinstance(error, Refused)):
                     raise
@@ -211,6 +215,16 @@ class Reading:
 
     # For other agents
 
+    def found_for(self, caller: Address, request: FindDag) -> DagView:
+        """What `FindDag` asks for. Who was let go is shown only what this agent did with it. `Refused` ``task.not_found``."""
+        if HomeKind(request.home) is HomeKind.AGENT:
+            view = self.own_dag(request.kind, request.number, request.details)
+            if self._local.answers(caller) or _names(view.dag, caller):
+                return view
+        elif self._local.answers(caller):
+            return self.cluster_dag(request.kind, request.number, request.details)
+        raise Refused("task.not_found", f"{caller} is no member of this cluster")
+
     def listed(self, which: str, details: bool) -> Sequence[DagView]:
         """What `ListDags` asks for."""
         if which == "unfinished":
@@ -289,7 +303,7 @@ class Reading:
         leader = self._local.value("answers_to", "")
         if leader and self._local.identity() is Identity.SCALING_OUT:
             request = FindDag(ref.kind, int(HomeKind.CLUSTER), ref.number, details)
-            return self._peers().call(Address.parse(leader), "dag.find", request, DagView, timeout=ASK_SECONDS)
+            return self._peers().call(Address.parse(leader), FIND, request, DagView, timeout=ASK_SECONDS)
         raise Refused("cluster.none", f"{self._local.address} belongs to no running cluster")
 
     def check_owner(self, agent: Address) -> None:

@@ -12,12 +12,12 @@ from oboe.control.listing import Listing, ManyDags, SearchDags
 from oboe.control.looking import LookAt, Looking
 from oboe.control.operating import OperateDag, Operating
 from oboe.control.port import ForwardedRequest
-from oboe.control.reading import FindDag, ListDags, Reading, Views
-from oboe.control.views import DagView, StatusView
+from oboe.control.reading import FIND, FindDag, ListDags, Reading, Views
+from oboe.control.views import StatusView
 from oboe.control.waits import Waits, WaitsOf
 from oboe.database.port import Driver
 from oboe.domain.errors import Refused
-from oboe.domain.values import Address, HomeKind, Identity
+from oboe.domain.values import Address, Identity
 from oboe.kit.secret import Secret
 from oboe.membership.link import ClusterLink
 from oboe.membership.local import LocalAgent
@@ -122,7 +122,7 @@ def register_verbs(
     verbs.on("database.invite", Invite, membership.invite)
     verbs.on("member.leave", Leave, membership.leave)
     verbs.on("members.refresh", Nothing, membership.refresh)
-    verbs.on("dag.find", FindDag, lambda caller, request: _find(reading, request))
+    verbs.on(FIND, FindDag, lambda caller, request: reading.found_for(caller, request))
     verbs.on("dag.list", ListDags, lambda caller, request: Views(list(reading.listed(request.which, request.details))))
     verbs.on("dag.by_key", ListDags, lambda caller, request: _by_key(reading, request))
     verbs.on("dag.waits", WaitsOf, lambda caller, request: waits.here(request))
@@ -139,12 +139,6 @@ def register_verbs(
     verbs.on("cluster.begin", WakeDag, lambda caller, request: begin_cluster(request.dag_key))
     verbs.on("store.mark", StoreMark, lambda caller, request: compare_marks(request))
     verbs.on("http.forward", ForwardedRequest, lambda caller, request: forward(request), long=True)
-
-
-def _find(reading: Reading, request: FindDag) -> DagView:
-    if HomeKind(request.home) is HomeKind.CLUSTER:
-        return reading.cluster_dag(request.kind, request.number, request.details)
-    return reading.own_dag(request.kind, request.number, request.details)
 
 
 def _by_key(reading: Reading, request: ListDags) -> Views:

@@ -39,7 +39,7 @@ from oboe.control.looking import Looking
 from oboe.control.operating import Operating
 from oboe.control.operations import Operations
 from oboe.control.playbooks import Playbooks
-from oboe.control.reading import Reading
+from oboe.control.reading import FIND, Reading
 from oboe.control.repeating import Repeating
 from oboe.control.service import Oboe
 from oboe.control.starting import Starter
@@ -174,7 +174,14 @@ class Wires:
         local = membership.local
         self.verbs = Verbs()
         self.peers = Peers(local.address, local.rpc_port_of, local=self.verbs.carry_out)
-        self.rpc = RpcServer(local.address, self.verbs, port=local.rpc_port, allowed=local.answers)
+        let_go = local.was_let_go
+        self.rpc = RpcServer(
+            local.address,
+            self.verbs,
+            port=local.rpc_port,
+            allowed=local.answers,
+            allowed_one=lambda caller, verb: verb == FIND and let_go(caller),
+        )
 
 
 class Work:

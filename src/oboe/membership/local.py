@@ -29,6 +29,8 @@ CONFIG_SCOPES = ("GLOBAL", "ZONE", "SERVER")
 SHARED_FACTS = ("users", "hosts")
 """What an agent keeps itself until its cluster does (`oboe.membership.shared_fact`)."""
 
+_LET_GO_MAX = 100
+
 _CLUSTER_FACTS = (
     "zone",
     "cluster_id",
@@ -45,6 +47,7 @@ _CLUSTER_FACTS = (
     "dismissal_token",
     "offered_key",
     "ports",
+    "let_go",
     "agent_numbers",
     "owed",
     "store_mark",
@@ -95,14 +98,16 @@ class LocalAgent:
     def leave(self, *, answer_to: Address | None = None, keep: Sequence[str] = ()) -> None:
         """Become SINGLE: forget the cluster, its keys and its members. The agent's own keys and history stay.
 
-        With ``answer_to`` the certificate stays, for that agent alone: it led us out and must hear how that ended; so does the token
-        by which a cluster that took us in lets us go. ``keep`` names facts that were there before the cluster was."""
+        With ``answer_to`` the certificate stays, for that agent alone: it led us out and must hear how that ended, and callers of ours hear
+        from it how that goes on there; so does the token by which a cluster that took us in lets us go. ``keep`` names facts that were
+        there before the cluster was."""
         kept = {*keep, *(("certificate", "certificate_key", "authority_certificate", "dismissal_token") if answer_to else ())}
         with self._lock:
+            ports = {str(answer_to): self.rpc_port_of(answer_to)} if answer_to else {}
             self._facts.replace_members([])
             self._facts.delete(*(name for name in _CLUSTER_FACTS if name not in kept))
             self._cache.clear()
-            self._put(identity=int(Identity.SINGLE), answers_to=str(answer_to) if answer_to else "")
+            self._put(identity=int(Identity.SINGLE), answers_to=str(answer_to) if answer_to else "", **({"ports": ports} if ports else {}))
         self._tell()
 
     def undo_cluster(self, *, master: Address) -> None:
@@ -264,6 +269,16 @@ class LocalAgent:
 
     def replace_members(self, members: Sequence[Member]) -> None:
         self._change_members(lambda: self._facts.replace_members([member_row(member) for member in members]))
+
+    def let_go(self, address: Address) -> None:
+        """It is no member any more; its callers may still be told how it came to that."""
+        with self._lock:
+            others = [one for one in self._get("let_go", []) if one != str(address)]
+            self._put(let_go=[*others, str(address)][-_LET_GO_MAX:])
+        self.remove_member(address)
+
+    def was_let_go(self, address: Address) -> bool:
+        return str(address) in self._get("let_go", [])
 
     def rpc_port_of(self, address: Address) -> int:
         """Where that agent listens for agents; the default rule for one that is no member (yet)."""

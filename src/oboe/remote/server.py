@@ -48,12 +48,23 @@ _Message = MutableMapping[str, Any]
 class RpcServer:
     """Serves `Verbs`. ``allowed(address)`` is asked for every request, on a thread that may wait."""
 
-    def __init__(self, here: Address, verbs: Verbs, *, port: int, allowed: Callable[[Address], bool], bind_ip: str = "") -> None:
+    def __init__(
+        self,
+        here: Address,
+        verbs: Verbs,
+        *,
+        port: int,
+        allowed: Callable[[Address], bool],
+        allowed_one: Callable[[Address, str], bool] = lambda caller, verb: False,
+        bind_ip: str = "",
+    ) -> None:
+        """``allowed_one``: who is not, may still ask this verb."""
         self.here = here
         self.verbs = verbs
         self.port = port
         self._bind_ip = bind_ip or here.ip
         self._allowed = allowed
+        self._allowed_one = allowed_one
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._credentials: Credentials | None = None
@@ -151,7 +162,7 @@ class RpcServer:
         return self.verbs.find(path[len(PATH) :])
 
     def _answer(self, verb: Verb, caller: Address, body: bytes) -> tuple[int, bytes]:
-        if not self._allowed(caller):
+        if not self._allowed(caller) and not self._allowed_one(caller, verb.name):
             hint = (
                 f"was it removed? Then on its own host: oboe cluster remove {caller}; of a running cluster: oboe cluster scale-in {caller}"
             )

@@ -150,7 +150,7 @@ class ForgetFollower(_RemoveStep):
                 local.drop_settings("ZONE", member.zone)
             local.drop_settings("SERVER", str(agent))
         run.log(f"deleting agent {agent}")
-        local.remove_member(agent)
+        local.let_go(agent)
         run.log(f"remove follower agent {agent} success")
 
 
