@@ -209,7 +209,7 @@ def test_a_dag_whose_playbook_is_gone_is_set_aside_until_it_is_back(tmp_path: Pa
         reason = f"step oboe_playbook_trials:Gate of playbook '{dag.playbook}' is not loaded: {BACK}"
         assert dict(set_aside) == {dag.key: reason}
         ready = Living(agent).send("GET", "/oboe/v1/ready").data
-        assert (ready["ready"], ready["waits_for"]) == (False, [f"dag {dag.key}: {reason}"])
+        assert (ready["ready"], ready["waits_for"]) == (False, [f"dag {encode(dag.home, dag.id)} {dag.name}: {reason}"])
         shown = Place(agent, gates).cli("task", "show", encode(dag.home, dag.id)).stdout
         assert f"  … waits: set aside: {reason} ({agent.address})" in shown.replace("\n", "")
     finally:

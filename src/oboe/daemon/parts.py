@@ -49,7 +49,7 @@ from oboe.control.verbs import register_verbs
 from oboe.control.waits import Waits
 from oboe.daemon.public import bounds_of
 from oboe.database.port import Driver
-from oboe.domain.errors import Refused
+from oboe.domain.errors import OboeError, Refused
 from oboe.domain.model import Home
 from oboe.domain.values import Address, HomeKind
 from oboe.engine.attempt import Tools
@@ -274,9 +274,20 @@ class Uses:
     def _troubles(self) -> list[str]:
         status = self._engine.status()
         found = [f"{what}: {why}" for what, why in status.troubles.items()]
-        found += [f"dag {key}: {why}" for key, why in status.set_aside.items()]
+        found += [f"dag {self._called(key)}: {why}" for key, why in status.set_aside.items()]
         found += [orphan_words(orphan) for orphan in self._engine.orphans()]
         return found + self.cluster.troubles()
+
+    def _called(self, dag_key: str) -> str:
+        """The dag's id, as commands take it, and its name; its key where it cannot be read."""
+        for kind in HomeKind:
+            try:
+                dag = self._engine.get(kind, dag_key)
+            except OboeError:
+                continue
+            if dag is not None:
+                return f"{_Names().dag(dag.home, dag.id)} {dag.name}"
+        return dag_key
 
 
 class Faces:

@@ -28,4 +28,6 @@ def hold_words(dag: Dag, hold: Hold) -> str:
     name = dag.plan.nodes[hold.node].name
     if hold.kind == "approval":
         return f"the approval of {name!r}"
+    if hold.tries == 0:  # others were allowed while it rested, and are counted from then: the one it rests for is beside them
+        return f"a retry of {name!r} at {wire_time(hold.until, 0)}, before {hold.tries_max} more"
     return f"retry {hold.tries} of {hold.tries_max} of {name!r} at {wire_time(hold.until, 0)}"
