@@ -228,6 +228,13 @@ class Odd(Step):
     def calls_nothing(self, run: Run) -> None:
         run.call([], timeout=5)
 
+    def finds_no_room(self, run: Run) -> None:
+        (run.work_dir / "0.1.1").touch()  # where its commands would be written down
+        run.call(["true"], timeout=5)
+
+    def writes_without_end(self, run: Run) -> None:
+        run.call(["yes"], timeout=60)
+
     def says_half_a_character(self, run: Run) -> None:
         run.log(HALF)
         run.error(HALF, code=HALF)

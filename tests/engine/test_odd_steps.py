@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import psutil
 import pytest
 
 from oboe.domain import events, fold
 from oboe.domain.messages import Level
 from oboe.domain.values import HomeKind, State
+from oboe.engine.limits import Limits
 from oboe.kit.playbook import Sketch
 from tests.engine.site import A, Site, chain, eventually
 from tests.engine.steps import DONE, GATES, Gate, Odd
@@ -24,6 +26,7 @@ _ENDS = {
     "returns_much": "result.too_large: the result has 2000002 bytes, more than 1048576",
     "returns_half_a_character": "result.not_plain: the result cannot be kept: 'utf-8' codec can't encode",
     "calls_a_text": "call.not_a_list: a command is a list of texts, its program first, not 'echo hello'",
+    "finds_no_room": "call.not_begun: true was not begun: Not a directory",
     "calls_nothing": "call.not_a_list: a command is a list of texts, its program first, not []",
 }
 
@@ -37,6 +40,15 @@ def test_whatever_a_step_does_it_ends_with_a_reason(site: Site, sketch: Sketch, 
     assert [line.level for line in lines] == [Level.ERROR]
     assert f"{lines[0].code}: {lines[0].text}".startswith(_ENDS[how])
     assert site.engine.status().set_aside == {}
+
+
+def test_a_command_that_writes_without_end_is_ended(make_site, sketch: Sketch) -> None:  # type: ignore[no-untyped-def]
+    site = make_site(limits=Limits(output_bytes_max=1 << 20)).start()
+    sketch.stage("odd", Odd, agents=(A,), args={"how": "writes_without_end"})
+    dag = site.run(sketch.plan())
+    (line,) = [record.line for record in site.home.logs(dag, None)]
+    assert (line.code, line.text.startswith("yes was ended when it had written ")) == ("call.too_much_output", True)
+    assert not [each for each in psutil.process_iter(["cmdline"]) if str(site.tools.work_root) in " ".join(each.info["cmdline"] or [])]
 
 
 def test_text_that_no_store_can_keep_is_written_with_escapes(site: Site, sketch: Sketch) -> None:

@@ -269,6 +269,9 @@ class Attempt:
                 self.transcript.waiting = Waiting(f"the command {command[0]}", patience.since, patience.until, 1)
                 if patience.left() <= 0:
                     raise StepFailed("call.timeout", f"{command[0]} was ended after {patience.seconds:g} s")
+                if (written := running.written()) > self._tools.limits.output_bytes_max:
+                    hint = "have it write less, or into a file of its own; engine_output_bytes_max is the bound"
+                    raise StepFailed("call.too_much_output", f"{command[0]} was ended when it had written {written} bytes", hint=hint)
         except Suspended:
             raise
         except BaseException:

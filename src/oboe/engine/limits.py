@@ -20,6 +20,8 @@ class Limits:
     """How long a worker without work stays."""
     output_chars_max: int = 256 * 1024
     """Of each output of a command, the last so many characters reach the step."""
+    output_bytes_max: int = 256 << 20
+    """A command that writes more is ended: its output is on the agent's disk."""
     lines_max: int = 20_000
     """Log lines of one attempt; further ones are counted, not kept."""
     line_chars_max: int = 16 * 1024

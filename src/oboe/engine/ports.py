@@ -212,6 +212,9 @@ class Running(Protocol):
     def output(self, limit: int) -> tuple[str, str]:
         """The last ``limit`` characters of stdout and of stderr."""
 
+    def written(self) -> int:
+        """Bytes of both outputs that are on the disk so far."""
+
     def end(self) -> bool:
         """End everything in its session and wait until it is gone, for a bounded time. True: nothing of it is left."""
 

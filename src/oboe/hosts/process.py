@@ -92,6 +92,11 @@ class Running:
         """The last ``limit`` characters of stdout and of stderr."""
         return _tail(self.directory / "stdout", limit), _tail(self.directory / "stderr", limit)
 
+    def written(self) -> int:
+        """Bytes of both outputs that are on the disk so far."""
+        paths = (self.directory / "stdout", self.directory / "stderr")
+        return sum(path.stat().st_size for path in paths if path.exists())
+
     def end(self, grace_seconds: float = _GRACE_SECONDS) -> bool:
         """End everything in its session: TERM, after the grace KILL. True once nothing of it is left, as seen by looking."""
         if self._leader is None:
