@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest import mock
+
 import pytest
 
 from oboe.cli.dags import SUCCEED
 from oboe.control.port import Caller
-from oboe.domain.errors import Refused
+from oboe.domain.errors import Refused, Unreachable
 from oboe.domain.model import Dag
-from oboe.domain.values import Identity
+from oboe.domain.values import Address, Identity
+from oboe.kit.run import Child, Run
 from oboe.kit.step import Step
+from oboe.playbooks import gathering
 from oboe.playbooks.cluster import stop
+from oboe.playbooks.gathering import GatheringParams
 from tests.lifecycle.cluster import everything, leaves, names, part, refused, runs, scope, status
 from tests.spine.host import Host, eventually
 from tests.spine.plant import PLANTED, planted
@@ -167,6 +174,52 @@ def test_what_an_earlier_dag_still_holds_is_let_go_when_that_is_asked(cluster: W
     assert runs(second)
     for host in (first, second):
         assert host.public("/api/v1/status")["underMaintenance"] is False
+
+
+def test_a_target_that_cannot_be_held_leaves_nobody_else_held_and_is_named(cluster: World) -> None:
+    """Here a part of another operation holds it; so it is with one that is away."""
+    first, second = cluster.hosts[:2]
+    with planted(stop.ExecuteStop, times=1):
+        other = cluster.failed(second, cluster.ask(second, "/ob/stop", scope(second)), why=PLANTED)
+    dag = cluster.failed(first, cluster.ask(first, "/ob/start", scope(second)), at="Inform all agents to start observer")
+    assert any(f"it is part of {other.id}" in line and f"--force-pass {other.id}" in line for line in lines(dag)), lines(dag)
+    eventually(lambda: all(_kept_by(host) <= {"Stop observer"} for host in (first, second)))
+    cluster.good(cluster.operate(second, other, "RETRY"))
+    assert not runs(second)
+    cluster.good(cluster.operate(first, dag, "RETRY"))
+    assert runs(second)
+    for host in (first, second):
+        assert host.public("/api/v1/status")["underMaintenance"] is False
+
+
+def test_what_was_let_go_before_the_word_is_made_anew_when_it_is_asked_again(cluster: World, joiner: Host) -> None:
+    first = cluster.hosts[0]
+    cluster.good(cluster.over(first, cluster.scale_out(first, joiner)))
+    with planted_refusal(joiner):
+        dag = cluster.failed(first, cluster.ask(first, "/ob/stop", scope(joiner)), at=STOP[0])
+    eventually(lambda: not any(_kept_by(host) for host in cluster.hosts))
+    cluster.good(cluster.operate(first, dag, "RETRY"))
+    assert not runs(joiner)
+    cluster.good(cluster.over(first, cluster.ask(first, "/ob/start", scope(joiner))))
+
+
+@contextmanager
+def planted_refusal(host: Host) -> Iterator[None]:
+    """That agent takes no part for a while."""
+    make = gathering.make_child
+
+    def refuse(run: Run, agent: Address, playbook: str, params: GatheringParams) -> Child:
+        if agent == host.address:
+            raise Unreachable("agent.unreachable", "it is away")
+        return make(run, agent, playbook, params)
+
+    with mock.patch.object(gathering, "make_child", refuse):
+        yield
+
+
+def _kept_by(host: Host) -> set[str]:
+    """What still holds an agent."""
+    return {view.dag.name for view in host.agent.control.unfinished_agent(details=False) if view.dag.leader is not None}
 
 
 def test_a_bystander_that_is_dead_hinders_nobody(cluster: World, joiner: Host) -> None:

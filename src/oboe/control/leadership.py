@@ -24,6 +24,7 @@ from oboe.kit.registry import Registry
 from oboe.kit.run import Child, ChildStatus
 from oboe.membership.verbs import AskDag, FollowDag, LeadDag, LedBy, LedDags, SignalDag
 from oboe.remote.messages import Nothing, decode, encode
+from oboe.store.locks import MaintenanceHeld
 
 if TYPE_CHECKING:
     from oboe.remote.client import Peers
@@ -91,8 +92,20 @@ class Led:
         book = self._registry.playbook(request.playbook)
         params = decode(encode(request.params), book.params)
         leader = Leader(HomeKind(request.leader_home), request.leader_key, Address.parse(request.leader_agent))
-        dag = self._starter.start(book.name, params, caller=Caller("obshell", request.leader_agent), key=request.dag_key, leader=leader)
+        try:
+            dag = self._starter.start(book.name, params, caller=Caller("obshell", request.leader_agent), key=request.dag_key, leader=leader)
+        except MaintenanceHeld as held:
+            raise self._held_for(held) from None
         return LedAnswer(dag.id)
+
+    def _held_for(self, held: MaintenanceHeld) -> Refused:
+        """Who is held by a part of another operation can do nothing with the part: the operation is named."""
+        holder = self._own.load(held.holder_key)
+        main = holder.params.get("main_dag_id") if holder is not None and holder.leader is not None else None
+        if not isinstance(main, str):
+            return held
+        hint = f"retry, pass or roll back {main}; a start or stop may also let go what it holds (--force-pass {main}, forcePassDag)"
+        return Refused(held.code, f"{self._here}: {held.message}; it is part of {main}", hint=hint)
 
     def signal(self, request: SignalDag) -> Nothing:
         self._engine.ask(HomeKind.AGENT, request.dag_key, events.Signalled(request.name, request.payload))

@@ -304,7 +304,15 @@ class Attempt:
         return following.watch(self, self._tools.children, child, until, why=why, timeout=timeout)
 
     def _reach(self, agent: Address, action: Callable[[], T]) -> T:
-        return following.reach(action, pause=self._pause, told=self.told, agent=agent)
+        patience = self.patience(following.REACH_SECONDS)
+
+        def trouble(why: str, tries: int) -> None:
+            self.transcript.waiting = Waiting(why, patience.since, patience.until, tries)
+
+        try:
+            return following.reach(action, patience=patience, pause=self._pause, trouble=trouble, agent=agent)
+        finally:
+            self.transcript.waiting = None
 
     # From other threads
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import threading
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from oboe.domain.errors import StepFailed, TryAgain, Unreachable
 from oboe.domain.messages import Fence
 from oboe.domain.values import Address
+from oboe.engine.patience import Patience
 from oboe.engine.ports import Children
 from oboe.engine.transcript import Waiting
 from oboe.kit.run import Child, ChildStatus
@@ -18,11 +19,11 @@ from oboe.kit.run import Child, ChildStatus
 if TYPE_CHECKING:
     from oboe.engine.attempt import Attempt
 
-__all__ = ["child_key", "reach", "watch"]
+__all__ = ["REACH_SECONDS", "child_key", "reach", "watch"]
 
 T = TypeVar("T")
 
-_REACH_SECONDS = 30.0
+REACH_SECONDS = 30.0
 """How long a call to another agent is repeated before the step fails with its reason."""
 _PAUSE_SECONDS = 0.5
 _POLL_SECONDS = 20.0
@@ -35,16 +36,19 @@ def child_key(fence: Fence, name: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16, person=b"oboe led dag").hexdigest()
 
 
-def reach(action: Callable[[], T], *, pause: Callable[[float], None], told: Callable[[], bool], agent: Address) -> T:
-    """Do it; while the agent is away or busy, again for a while. All that is done this way is repeatable."""
-    deadline = time.monotonic() + _REACH_SECONDS
-    while True:
+def reach(
+    action: Callable[[], T], *, patience: Patience, pause: Callable[[float], None], trouble: Callable[[str, int], None], agent: Address
+) -> T:
+    """Do it; while the agent is away or busy, again for a while: ``trouble(why, tries)``. All that is done this way is repeatable."""
+    for tries in itertools.count(1):
         try:
             return action()
         except (Unreachable, TryAgain) as error:
-            if time.monotonic() >= deadline:
+            if patience.left() <= 0:
                 raise Unreachable(error.code, f"{agent}: {error.message}", hint=error.hint) from error
+            trouble(f"an answer from {agent}: {error.message}", tries)
         pause(_PAUSE_SECONDS)
+    raise AssertionError("unreachable")
 
 
 class _Watcher:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 
-from oboe.domain.errors import Refused, StepFailed, TryAgain, Unreachable
+from oboe.domain.errors import OboeError, Refused, StepFailed, TryAgain, Unreachable
 from oboe.domain.model import Home
 from oboe.domain.values import Address, HomeKind
 from oboe.kit import Run, Sketch, Step
@@ -29,6 +29,7 @@ _READY_SECONDS = 60.0
 _WORK_SECONDS = 1800.0
 _END_SECONDS = 60.0
 _ASK_SECONDS = 3.0
+_LET_GO_SECONDS = 2.0
 
 
 class GatheringParams(msgspec.Struct):
@@ -57,7 +58,8 @@ class MainStep(Step):
     """The last node of a led dag that does something on an agent whose database is meant."""
 
     def children(self, run: Run) -> list[Child]:
-        return children_of(run, self.informed)
+        """Those that were seen to be ready; before that, and in dags of 0.1, those that were made."""
+        return children_of(run, MakeSure.name if run.result(MakeSure.name) else self.informed)
 
 
 def children_of(run: Run, node: str) -> list[Child]:
@@ -76,23 +78,37 @@ class Inform(MainStep):
         if str(run.agent) not in params.targets and not _answers(run):
             run.warn(f"{run.agent} does not answer; it is left out, because its database is not meant")
             return None
-        child = make_child(run, self.playbook, params)
+        try:
+            child = make_child(run, run.agent, self.playbook, params)
+        except OboeError:
+            _let_others_go(run, [Address.parse(text) for text in params.agents])
+            raise
         run.log(f"create task {child_id(run, child)} successfully")
         run.note(sub_dags={str(run.agent): child_id(run, child)})
         return _kept(child)
 
 
 class MakeSure(MainStep):
-    """Every agent waits for the word to begin."""
+    """Every agent waits for the word to begin; a part that was let go because another could not be made is made anew."""
 
-    def run(self, run: Run) -> None:
+    name: ClassVar[str] = "Make sure all agents are ready"
+
+    def run(self, run: Run) -> list[dict[str, Any]]:
+        params = run.params(GatheringParams)
         run.log("All agents have created the tasks successfully")
         run.log("Check if all agents can be advanced")
-        for child in self.children(run):
+        return [_kept(self._ready(run, child, params)) for child in children_of(run, self.informed)]
+
+    def _ready(self, run: Run, child: Child, params: GatheringParams) -> Child:
+        status = run.watch(child, _moving, why=f"{child.agent} to be ready", timeout=_READY_SECONDS)
+        if status.operator != "RUN":
+            child = make_child(run, child.agent, self.playbook, params)
+            run.note(sub_dags={str(child.agent): child_id(run, child)})
             status = run.watch(child, _moving, why=f"{child.agent} to be ready", timeout=_READY_SECONDS)
-            if status.state == "FAILED":
-                raise StepFailed("child.failed", f"{child.agent} is not ready: {'; '.join(status.lines[-3:])}")
-            run.log(f"{child.agent} is ready")
+        if status.state == "FAILED":
+            raise StepFailed("child.failed", f"{child.agent} is not ready: {'; '.join(status.lines[-3:])}")
+        run.log(f"{child.agent} is ready")
+        return child
 
 
 class Advance(MainStep):
@@ -142,7 +158,7 @@ class WaitAll(MainStep):
             run.ask(child, "RETRY")
             run.tell(child, "start")
         elif now.operator != "RUN" and str(run.agent) in params.targets:
-            child = make_child(run, self.playbook, params)
+            child = make_child(run, run.agent, self.playbook, params)
             run.note(sub_dags={str(run.agent): child_id(run, child)})
             run.tell(child, "start")
         return child
@@ -186,7 +202,7 @@ def draw(
     """The plan: everybody is informed and ready, given the word, followed, let go; and what the operation has before and after."""
     everyone = [Address.parse(text) for text in params.agents]
     sketch.stage(steps.inform.informed, steps.inform, agents=everyone, parallel=True, at_home=True)
-    sketch.stage("Make sure all agents are ready", steps.make_sure)
+    sketch.stage(MakeSure.name, steps.make_sure)
     for name, step in before_word:
         sketch.stage(name, step)
     sketch.stage("Advance agents to execute the task", steps.advance)
@@ -196,22 +212,40 @@ def draw(
     sketch.stage("Inform all agents to end the task", steps.end)
 
 
-def make_child(run: Run, playbook: str, params: GatheringParams) -> Child:
+def make_child(run: Run, agent: Address, playbook: str, params: GatheringParams) -> Child:
     """Made once by each attempt. What this dag or one of ``force_pass`` left there is let go first."""
     main = run.use(Naming).dag(Home(HomeKind.AGENT, run.here), run.dag_id)
-    part = TogetherParams(main, str(run.agent) in params.targets, params.by_word, params.graceful)
+    part, name = TogetherParams(main, str(agent) in params.targets, params.by_word, params.graceful), f"{playbook} {agent}"
     try:
-        return run.lead(run.agent, playbook, part, name=playbook)
+        return run.lead(agent, playbook, part, name=name)
     except Refused as error:
-        if error.code != "maintenance.held" or not _release(run, [run.dag_key, *params.force_pass]):
+        if error.code != "maintenance.held" or not _release(run, agent, [run.dag_key, *params.force_pass]):
             raise
-    return run.lead(run.agent, playbook, part, name=playbook)
+    return run.lead(agent, playbook, part, name=name)
 
 
-def _release(run: Run, leaders: list[str]) -> bool:
+def _let_others_go(run: Run, everyone: Sequence[Address]) -> None:
+    """What is held for an operation that does not begin. The others are being held at this moment, so they are looked at for a while."""
+    left = [agent for agent in everyone if agent != run.agent]
+
+    def gone() -> bool:
+        for agent in tuple(left):
+            try:
+                found = _release(run, agent, [run.dag_key])
+            except OboeError:  # it does not answer: it holds itself until it does, and the next attempt finds it
+                found = True
+            if found:
+                left.remove(agent)
+        return not left
+
+    with suppress(StepFailed):
+        run.wait_until(gone, why="the others to be let go", timeout=_LET_GO_SECONDS)
+
+
+def _release(run: Run, agent: Address, leaders: list[str]) -> bool:
     found = False
     for key in leaders:
-        for child in run.use(Peers).call(run.agent, "dag.led_by", LedBy(key), LedDags, timeout=_ASK_SECONDS).children:
+        for child in run.use(Peers).call(agent, "dag.led_by", LedBy(key), LedDags, timeout=_ASK_SECONDS).children:
             found = True
             run.log(f"pass task {child_id(run, child)}")
             run.ask(child, "RELEASE")
