@@ -12,6 +12,9 @@ import struct
 import sys
 import time
 from pathlib import Path
+from typing import cast
+
+import uvloop
 
 __all__ = ["packed"]
 
@@ -45,8 +48,7 @@ class _Connection(asyncio.Protocol):
         self._sent_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         self._next()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -99,4 +101,5 @@ async def _run(port: int, connections: int, requests: list[bytes]) -> dict[str, 
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(_run(int(sys.argv[1]), int(sys.argv[2]), _unpacked(Path(sys.argv[3]).read_bytes())))))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        print(json.dumps(runner.run(_run(int(sys.argv[1]), int(sys.argv[2]), _unpacked(Path(sys.argv[3]).read_bytes())))))

@@ -57,8 +57,8 @@ _PEERS = """
 
 A chain of 9 durable steps that do nothing, alone and many at once with their creation, in one run. Each peer is as durable as it can be
 configured to be; what that comes to differs, so it is said below. All run the same chains; a slow one runs fewer of them (chains alone for
-15 s at most, and a smaller crowd), and how many is said below, too. *First step* is from the start of the process; *floor* is measured
-right before each. Versions are locked in `requirements/peers.txt`.
+15 s, nine at least, and a smaller crowd), and how many is said below, too. *First step* is from the start of the process; *floor* is
+measured right before each. Versions are locked in `requirements/peers.txt`.
 """
 
 

@@ -21,6 +21,8 @@ STEPS = 9
 _WARM = 3
 _ALONE_SECONDS = 15.0
 """After which no further chain is run alone: a slow peer has its median from fewer, and the table says from how many."""
+_ALONE_MIN = 9
+"""A median of fewer says little."""
 _first: list[int] = []
 _times: dict[str, list[float]] = {}
 
@@ -53,7 +55,7 @@ def measure(asked: Given, run_chain: Callable[[str], object], run_crowd: Callabl
         run_chain(f"warm {number}")
     _times.clear()
     spans: list[float] = []
-    while len(spans) < asked.chains and sum(spans) < _ALONE_SECONDS:
+    while len(spans) < asked.chains and (sum(spans) < _ALONE_SECONDS or len(spans) < _ALONE_MIN):
         began = time.perf_counter()
         run_chain(f"one {len(spans)}")
         spans.append(time.perf_counter() - began)

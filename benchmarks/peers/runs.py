@@ -106,7 +106,7 @@ RUNS = (
         store="SQLite, behind its server",
         guarantee="results are persisted; a flow that was running stays RUNNING until somebody runs it again",
         server="prefect",
-        crowd_divisor=50,
+        crowd_divisor=100,
     ),
 )
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 
 from oboe.api.obshell import opening
+from oboe.api.obshell.auth import Door
 from oboe.api.obshell.opening import Opener
+from oboe.api.shared.exchange import Request
 from oboe.domain.errors import Refused
+from oboe.kit.secret import Secret
 from oboe.remote import secrecy
+
+from .fakes import FakeKeys
 
 SECONDS = 30.0
 PAIR = secrecy.new_key_pair()
@@ -63,18 +69,30 @@ def test_on_one_processor_nobody_helps() -> None:
     assert set(key.threads) == {threading.current_thread().name}
 
 
-def test_nobody_helps_while_another_header_is_opened() -> None:
-    opener, go = Opener(2), threading.Event()
-    held = Key(lambda: go.wait(SECONDS))
-    with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(opened, opener, held)
-        while not held.threads:
-            pass
-        key = Key()
-        assert opened(opener, key) == TEXT
-        assert set(key.threads) == {threading.current_thread().name}
-        go.set()
-        assert first.result(SECONDS) == TEXT
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_request_has_two_threads_while_it_is_the_only_one(alone: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening.os, "cpu_count", lambda: 2)
+    key = Key()
+    monkeypatch.setattr(secrecy, "load_private_key", lambda pem: key)
+    sealed = secrecy.seal_request(PAIR.public_key, password=Secret("pw"), uri="/" + "x" * 100)
+    request = Request(
+        method="GET",
+        target="/",
+        path="/",
+        query="",
+        headers={"x-ocs-header": sealed.header},
+        body=b"",
+        source="",
+        received_at=0,
+        started=0,
+        alone=alone,
+    )
+    door = Door(FakeKeys())
+    asked: list[bool] = []
+    together = Opener.open_blocks
+    monkeypatch.setattr(Opener, "open_blocks", lambda self, *given, **how: asked.append(True) or together(self, *given, **how))
+    assert door.read(request).header.password == Secret("pw")
+    assert bool(asked) is alone
 
 
 def test_a_helper_that_hangs_holds_nobody_up_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,3 +113,45 @@ def test_a_helper_that_hangs_holds_nobody_up_for_long(monkeypatch: pytest.Monkey
     finally:
         go.set()
     assert opened(opener, Key()) == TEXT
+
+
+def test_what_is_needed_next_is_begun_on_the_second_thread_and_not_waited_for() -> None:
+    opener, begun, go = Opener(2), threading.Event(), threading.Event()
+    threads = []
+
+    def ahead() -> None:
+        threads.append(threading.current_thread())
+        begun.set()
+        assert go.wait(SECONDS)
+
+    blocks = [PRIVATE.public_key().encrypt(b"text", PKCS1v15())] * 3
+    try:
+        assert opener.open_blocks(PRIVATE, blocks, ahead) == [(b"text",)] * 3
+        assert begun.wait(SECONDS)
+        assert opener.open_blocks(PRIVATE, blocks, ahead) == [(b"text",)] * 3  # it is busy: nothing is begun, nobody waits
+    finally:
+        go.set()
+    assert len(threads) == 1
+    assert threads[0] is not threading.current_thread()
+
+
+def test_the_second_thread_survives_what_goes_wrong_ahead() -> None:
+    opener, again = Opener(2), threading.Event()
+
+    def fails() -> None:
+        raise LookupError
+
+    blocks = [PRIVATE.public_key().encrypt(b"text", PKCS1v15())] * 3
+    assert opener.open_blocks(PRIVATE, blocks, fails) == [(b"text",)] * 3
+    deadline = time.monotonic() + SECONDS
+    while opener._busy and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert opener.open_blocks(PRIVATE, blocks, again.set) == [(b"text",)] * 3
+    assert again.wait(SECONDS)
+
+
+def test_on_one_processor_nothing_is_begun() -> None:
+    begun: list[bool] = []
+    blocks = [PRIVATE.public_key().encrypt(b"text", PKCS1v15())] * 3
+    assert Opener(1).open_blocks(PRIVATE, blocks, lambda: begun.append(True)) == [(b"text",)] * 3
+    assert begun == []

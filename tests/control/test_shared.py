@@ -87,39 +87,6 @@ def test_a_failure_without_a_name_is_its_readers_own() -> None:
     assert shared.read("dag", asked_at, store.read) == 0
 
 
-def test_a_read_ahead_answers_who_asked_before_it_and_no_others() -> None:
-    shared, store = SharedReads[int](), Store()
-    asked_at = time.monotonic()
-    shared.begin("dag", asked_at, store.read)
-    assert store.asked.acquire(timeout=SECONDS)
-    store.holds = 1
-    assert shared.read("dag", asked_at, store.read) == 0
-    assert shared.read("dag", _later(), store.read) == 1
-    shared.begin("dag", asked_at, store.read)
-    assert store.reads == 2
-
-
-def test_one_read_ahead_at_a_time() -> None:
-    shared, store = SharedReads[int](), Store()
-    store.slow.clear()
-    shared.begin("dag", time.monotonic(), store.read)
-    assert store.asked.acquire(timeout=SECONDS)
-    for name in range(5):
-        shared.begin(name, _later(), store.read)
-    store.slow.set()
-    assert [shared.read(name, time.monotonic(), lambda: 7) for name in range(5)] == [7] * 5
-    assert store.reads == 1
-
-
-def test_what_goes_wrong_ahead_is_told_to_who_waits_for_it() -> None:
-    shared, store = SharedReads[int](), Store()
-    asked_at = time.monotonic()
-    shared.begin("dag", asked_at, _is_away)
-    with pytest.raises(TryAgain):
-        shared.read("dag", asked_at, store.read)
-    assert shared.read("dag", _later(), store.read) == 0
-
-
 def test_few_names_are_kept() -> None:
     shared, store = SharedReads[int](), Store()
     for name in range(3 * NAMES_MAX):

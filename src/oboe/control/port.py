@@ -164,7 +164,9 @@ class Control(Protocol):
         """``asked_at`` as in `dag`. `Refused` ``task.no_cluster_maintenance``; ``cluster.none``; ``cluster.no_database``."""
 
     def foresee_cluster_dag(self, number: int | None, *, asked_at: float) -> None:
-        """Begin to read what `dag`, or with None `newest_cluster_maintenance`, with that ``asked_at`` will want. Raises nothing."""
+        """Read what `dag`, or with None `newest_cluster_maintenance`, with that ``asked_at`` will want; it waits for this read.
+
+        What goes wrong here goes wrong there."""
 
     def newest_agent_maintenance(self, *, details: bool) -> DagView:
         """`Refused` ``task.no_agent_maintenance``."""

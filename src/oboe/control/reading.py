@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -126,8 +127,9 @@ class Reading:
         return self._of_edition(number, asked_at, view)
 
     def foresee_cluster_dag(self, number: int | None, asked_at: float) -> None:
-        """Begin to read its edition, of the newest maintenance if None, as somebody who asked then will want it."""
-        self._editions.begin(number, asked_at, lambda: _edition(self.cluster_home(), number))
+        """Read its edition, of the newest maintenance if None, for somebody who asked then and will meet himself what goes wrong."""
+        with suppress(OboeError):
+            self._editions.read(number, asked_at, lambda: _edition(self.cluster_home(), number))
 
     def since(self, home: HomeKind, number: int, line: int) -> DagView:
         """A dag of this agent's own home or of the cluster's, with the lines whose number is greater than ``line`` only."""

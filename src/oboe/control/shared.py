@@ -6,11 +6,9 @@ began, whether it still runs or has ended, and with nobody who asked later: he m
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Hashable
-from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 from oboe.domain.errors import OboeError
@@ -22,7 +20,6 @@ T = TypeVar("T")
 NAMES_MAX = 8
 WAIT_SECONDS = 5.0
 """For a read of somebody else; then one's own."""
-_LOG = logging.getLogger(__name__)
 
 
 class _Turn(Generic[T]):
@@ -39,15 +36,12 @@ class _Turn(Generic[T]):
 
 
 class SharedReads(Generic[T]):
-    """By name of what is read. Thread-safe. Its thread, for reads ahead, is started when it is first needed."""
+    """By name of what is read. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._turns: dict[Hashable, _Turn[T]] = {}
         """The latest of each name."""
-        self._ahead: SimpleQueue[tuple[_Turn[T], Callable[[], T]]] | None = None
-        self._is_ahead = False
-        """There is a read ahead that has not ended; one at a time is enough."""
 
     def read(self, name: Hashable, asked_at: float, read: Callable[[], T]) -> T:
         """What ``read`` gives, here or in another's turn that began at ``asked_at`` (monotonic seconds) or later. Raises what it raises."""
@@ -61,19 +55,6 @@ class SharedReads(Generic[T]):
             raise turn.trouble  # a store that is away keeps nobody waiting twice
         return turn.found[0] if turn.found else read()
 
-    def begin(self, name: Hashable, asked_at: float, read: Callable[[], T]) -> None:
-        """Have it read on another thread for who will come with that ``asked_at``. What goes wrong there, he meets himself."""
-        with self._lock:
-            if self._is_ahead:
-                return
-            turn, self._is_ahead = self._turn(name, asked_at)
-            if not self._is_ahead:
-                return
-            if self._ahead is None:
-                self._ahead = SimpleQueue()
-                threading.Thread(target=self._read_ahead, args=(self._ahead,), name="read-ahead", daemon=True).start()
-            self._ahead.put((turn, read))
-
     def _turn(self, name: Hashable, asked_at: float) -> tuple[_Turn[T], bool]:
         """The latest, or a new one if that began too early; whether it is new, and has to be taken."""
         turn = self._turns.get(name)
@@ -84,18 +65,6 @@ class SharedReads(Generic[T]):
         if len(self._turns) > NAMES_MAX:
             del self._turns[next(iter(self._turns))]
         return turn, True
-
-    def _read_ahead(self, waiting: SimpleQueue[tuple[_Turn[T], Callable[[], T]]]) -> None:
-        while True:
-            turn, read = waiting.get()
-            try:
-                _take(turn, read)
-            except OboeError as error:
-                _LOG.debug("a read ahead: %s", error)
-            except Exception:  # noqa: BLE001  the thread goes on
-                _LOG.exception("a read ahead failed unexpectedly")
-            finally:
-                self._is_ahead = False
 
 
 def _take(turn: _Turn[T], read: Callable[[], T]) -> T:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from html import escape
 from itertools import islice
 from typing import Any
@@ -75,9 +76,8 @@ class Obshell:
         call = self._call(request, values)
         try:
             if not route.public:
-                if route.foresee is not None and self._door.expects(request):
-                    route.foresee(call)
-                admitted = self._door.admit(request, _rule(route, values))
+                ahead = None if route.foresee is None else partial(route.foresee, call)
+                admitted = self._door.admit(request, _rule(route, values), ahead)
                 if admitted.forward is not None:
                     return self._passed_on(request, route, admitted) or self.answer(request)
                 _take(call, admitted, request.body)

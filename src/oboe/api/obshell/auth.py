@@ -19,9 +19,10 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from hashlib import sha256
 
-from oboe.api.obshell.opening import Opener
+from oboe.api.obshell.opening import Ahead, Opener
 from oboe.api.obshell.regulars import Regulars
 from oboe.api.obshell.replays import Replays
 from oboe.api.obshell.sessions import Sessions
@@ -90,17 +91,16 @@ class Door:
         self._regulars = Regulars()
         self.sessions = Sessions(lambda: (keys.root_password(), keys.agent_password()))
 
-    def expects(self, request: Request) -> bool:
-        """Whether it pays to begin with its answer before it is verified: nobody else is being verified, and who asks was a moment ago.
+    def admit(self, request: Request, rule: Rule, ahead: Ahead | None = None) -> Admitted:
+        """``ahead``: what its answer will need, begun while the header is opened if who asks was verified a moment ago.
 
-        A stranger has nothing begun: what he sends costs this agent one opened header, and no other host anything."""
-        return self._opener.idle and self._regulars.knows(request.source, request.received_at)
+        A stranger has nothing begun: what he sends costs this agent one opened header, and no other host anything.
 
-    def admit(self, request: Request, rule: Rule) -> Admitted:
-        """`Refused` ``auth.*``, ``secrecy.undecipherable``, ``agent.wrong_identity``."""
+        `Refused` ``auth.*``, ``secrecy.undecipherable``, ``agent.wrong_identity``."""
         if request.local and not any(name.lower() in request.headers for name in (AGENT_HEADER, ROOT_HEADER)):
             return Admitted("", _NO_HEADER, plain=True)
-        admitted = self.read(request)
+        known = ahead is not None and self._regulars.knows(request.source, request.received_at)
+        admitted = self.read(request, ahead if known else None)
         if not hmac.compare_digest(admitted.header.uri.encode(), request.target.encode()):
             raise Refused("auth.other_uri", "the header was made for another request")
         identity = self._keys.identity()
@@ -121,12 +121,13 @@ class Door:
         if admitted.forward is not None:
             self._replays.release(admitted.forward.keys, admitted.forward.expires)
 
-    def read(self, request: Request) -> Admitted:
+    def read(self, request: Request, ahead: Ahead | None = None) -> Admitted:
         """Open the header, if there is one; nothing is verified."""
+        open_blocks = partial(self._opener.open_blocks, ahead=ahead) if request.alone else secrecy.open_blocks
         for name in (AGENT_HEADER, ROOT_HEADER):
             value = request.headers.get(name.lower())
             if value:
-                return Admitted(name, secrecy.open_header(self.private_key(), value, open_blocks=self._opener.open_blocks))
+                return Admitted(name, secrecy.open_header(self.private_key(), value, open_blocks=open_blocks))
         raise Refused("auth.no_header", f"the request has neither {AGENT_HEADER} nor {ROOT_HEADER}")
 
     def private_key(self) -> secrecy.PrivateKey:

@@ -1,32 +1,38 @@
-"""Opens the headers of requests, on two processors while there is only one to open.
+"""Opens the header of a request on two processors, while no other request needs one.
 
 RSA is most of what a request costs, and runs outside the interpreter lock. A client that asks one thing after another waits for it, so
-a second thread takes every other block while nobody else needs that processor. How long it takes tells nothing about what is opened: each
-block is decrypted, whatever came of the others.
+a second thread begins with what the answer will need, where something can be begun, and then takes blocks that are left. How long it takes
+tells nothing about what is opened: each block is decrypted, whatever came of the others.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from queue import SimpleQueue
 
 from oboe.remote import secrecy
 from oboe.remote.secrecy import Opened, PrivateKey
 
-__all__ = ["Opener"]
+__all__ = ["Ahead", "Opener"]
+
+Ahead = Callable[[], None]
+"""Work for an answer that nobody has a right to yet: it changes nothing."""
 
 WAIT_SECONDS = 5.0
 """For the block that the second thread has begun; then it is done here."""
+_LOG = logging.getLogger(__name__)
 
 
 class _Shared:
     """The blocks of one text, taken one by one by whoever has time."""
 
-    def __init__(self, private_key: PrivateKey, blocks: Sequence[bytes]) -> None:
+    def __init__(self, private_key: PrivateKey, blocks: Sequence[bytes], ahead: Ahead | None) -> None:
         self._private_key = private_key
         self._blocks = blocks
+        self._ahead = ahead
         self._left: Iterator[int] = iter(range(len(blocks)))
         self.opened: list[Opened | None] = [None] * len(blocks)
         """None: not yet."""
@@ -41,35 +47,32 @@ class _Shared:
     def open(self, at: int) -> None:
         self.opened[at] = secrecy.open_block(self._private_key, self._blocks[at])
 
+    def help(self) -> None:
+        """On the second thread."""
+        try:
+            if self._ahead is not None:
+                self._ahead()
+            self.work()
+        except Exception:  # noqa: BLE001  the thread goes on; whoever asked meets it himself
+            _LOG.exception("work ahead failed unexpectedly")
+        finally:
+            self.helped.release()
+
 
 class Opener:
     """Thread-safe. Its second thread is started when it is first needed."""
 
     def __init__(self, processors: int | None = None) -> None:
         self._lock = threading.Lock()
-        self._at_work = 0
         self._several = (processors or os.cpu_count() or 1) > 1
         self._jobs: SimpleQueue[_Shared] | None = None
+        self._busy = False
 
-    @property
-    def idle(self) -> bool:
-        """No header is being opened."""
-        return self._at_work == 0
-
-    def open_blocks(self, private_key: PrivateKey, blocks: Sequence[bytes]) -> list[Opened]:
-        """`secrecy.OpenBlocks`."""
-        with self._lock:
-            self._at_work += 1
-            alone = self._several and self._at_work == 1 and len(blocks) > 1
-        try:
-            return self._together(private_key, blocks) if alone else secrecy.open_blocks(private_key, blocks)
-        finally:
-            with self._lock:
-                self._at_work -= 1
-
-    def _together(self, private_key: PrivateKey, blocks: Sequence[bytes]) -> list[Opened]:
-        shared = _Shared(private_key, blocks)
-        self._second().put(shared)
+    def open_blocks(self, private_key: PrivateKey, blocks: Sequence[bytes], ahead: Ahead | None = None) -> list[Opened]:
+        """`secrecy.OpenBlocks`. ``ahead`` is carried out if there is a thread for it, and not waited for."""
+        shared = _Shared(private_key, blocks, ahead)
+        if not self._hand_over(shared):
+            return secrecy.open_blocks(private_key, blocks)
         shared.work()
         if None in shared.opened:
             shared.helped.acquire(timeout=WAIT_SECONDS)
@@ -78,19 +81,21 @@ class Opener:
                     shared.open(at)
         return [opened for opened in shared.opened if opened is not None]
 
-    def _second(self) -> SimpleQueue[_Shared]:
+    def _hand_over(self, shared: _Shared) -> bool:
+        """Whether the second thread has taken it; it may still be at another, whose work ahead hangs."""
         with self._lock:
+            if self._busy or not self._several:
+                return False
             if self._jobs is None:
                 self._jobs = SimpleQueue()
-                threading.Thread(target=_help, args=(self._jobs,), name="opener", daemon=True).start()
-            return self._jobs
+                threading.Thread(target=self._help, args=(self._jobs,), name="opener", daemon=True).start()
+            self._busy = True
+            self._jobs.put(shared)
+            return True
 
-
-def _help(jobs: SimpleQueue[_Shared]) -> None:
-    while True:
-        shared = jobs.get()
-        try:
-            shared.work()
-        finally:
-            shared.helped.release()
-        del shared
+    def _help(self, jobs: SimpleQueue[_Shared]) -> None:
+        while True:
+            shared = jobs.get()
+            shared.help()
+            self._busy = False
+            del shared  # a thread that waits keeps no request alive

@@ -166,7 +166,7 @@ class Route:
     once: bool = False
     """With an ``Idempotency-Key`` it is carried out once."""
     foresee: Callable[[Call], None] | None = None
-    """Begins, on another thread, what the handler will wait for. It changes nothing and raises nothing; the request is not verified yet."""
+    """What the handler will wait for, to be carried out on another thread before: the request is not verified yet. It changes nothing."""
     streams: bool = False
     """It answers with server-sent events, and may do so for long."""
 

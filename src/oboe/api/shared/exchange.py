@@ -36,6 +36,8 @@ class Request:
     """It came over TLS."""
     local: bool = False
     """It came over the agent's unix socket, from somebody who may do everything on this host."""
+    alone: bool = False
+    """No other was being carried out when it came: there are processors to spare for it."""
 
 
 @dataclass(frozen=True, slots=True)

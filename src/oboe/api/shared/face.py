@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from contextlib import suppress
 from typing import Any
 
-from oboe.api.shared.bounds import Bounds
 from oboe.api.shared.exchange import PEER, TARGET, Answer, Request
 from oboe.api.shared.room import Full, Held, Room
 
@@ -54,7 +53,7 @@ class Face:
     async def _answer(self, scope: Scope, receive: Receive, started: float) -> Answer:
         with Held(self._room) as held:
             try:
-                request = await _read(scope, receive, started, self._room.bounds, held)
+                request = await _read(scope, receive, started, self._room, held)
             except (_Unread, Full) as error:
                 await _linger(receive)
                 return self._refuse("busy" if isinstance(error, Full) else "unread", started)
@@ -70,7 +69,8 @@ class Face:
         return answer
 
 
-async def _read(scope: Scope, receive: Receive, started: float, bounds: Bounds, held: Held) -> Request:
+async def _read(scope: Scope, receive: Receive, started: float, room: Room, held: Held) -> Request:
+    bounds = room.bounds
     received_at = time.time()
     headers = _headers(scope["headers"])
     query: str = scope["query_string"].decode("latin-1")
@@ -93,6 +93,7 @@ async def _read(scope: Scope, receive: Receive, started: float, bounds: Bounds, 
         started=started,
         secure=scope["scheme"] == "https",
         local=PEER in scope,
+        alone=room.idle,
     )
 
 

@@ -37,6 +37,11 @@ class Room:
     def busy(self, *, local: bool) -> bool:
         return (self._locals if local else self._strangers).busy
 
+    @property
+    def idle(self) -> bool:
+        """Nothing is being carried out."""
+        return self._strangers.idle and self._locals.idle
+
     async def run(self, carry_out: Callable[[Request], Answer], request: Request) -> Answer:
         return await (self._locals if request.local else self._strangers).run(carry_out, request)
 

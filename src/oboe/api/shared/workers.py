@@ -41,6 +41,10 @@ class Workers:
     def busy(self) -> bool:
         return self._in_flight >= self._in_flight_max
 
+    @property
+    def idle(self) -> bool:
+        return self._in_flight == 0
+
     def run(self, carry_out: Callable[[Request], Answer], request: Request) -> asyncio.Future[Answer]:
         """The answer, or what was raised."""
         loop = asyncio.get_running_loop()
