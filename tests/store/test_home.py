@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from oboe.domain import events
-from oboe.domain.errors import Refused
+from oboe.domain.errors import Bug, Refused
 from oboe.domain.fold import holds_lock, settled
 from oboe.domain.messages import Level, LogLine
 from oboe.domain.model import Approval, GoneAgent, Pause
@@ -378,6 +379,37 @@ def test_of_eight_that_ask_for_the_same_lock_at_once_one_wins(home: Any) -> None
     assert (len(won), len(refused)) == (1, 7)
     assert {error.code for error in refused} == {"maintenance.held"}
     assert [dag.id for dag in home.unsettled()] == won
+
+
+def test_many_that_are_made_at_once_have_numbers_of_their_own_and_one_that_cannot_be_harms_nobody(home: Any) -> None:
+    twice = draft("twice")
+    too_long = draft("x" * 70_000)
+    wanted = [twice, twice, too_long, *(draft(f"dag {place}", plan=chain(1, place % 3 + 1)) for place in range(20))]
+    made: dict[int, Any] = {}
+    start = threading.Barrier(len(wanted))
+
+    def make(place: int) -> None:
+        start.wait(10)
+        try:
+            made[place] = home.create(wanted[place])
+        except Bug as error:
+            made[place] = error
+
+    threads = [threading.Thread(target=make, args=(place,)) for place in range(len(wanted))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert made[0] == made[1] == home.load(twice.key)
+    whole = [dag for dag in made.values() if not isinstance(dag, Bug)]
+    assert len(whole) >= len(wanted) - 1
+    dags = {dag.id: dag for dag in whole}
+    assert [home.load(wanted[place].key) for place in range(3, len(wanted))] == [made[place] for place in range(3, len(wanted))]
+    ordered = [dags[number] for number in sorted(dags)]
+    for before, after in pairwise(ordered):
+        assert after.id == before.id + 1
+        assert after.node_base == before.node_base + len(before.plan.nodes)
+        assert after.sub_task_base == before.sub_task_base + before.plan.size
 
 
 def test_of_eight_that_save_the_same_version_at_once_one_wins(home: Any) -> None:

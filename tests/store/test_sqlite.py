@@ -29,7 +29,13 @@ FIXTURES = Path(__file__).parent / "fixtures"
 
 
 def _queued_behind(sqlite: Sqlite, works: list[Any]) -> list[Any]:
-    """Run each work in a thread of its own, all of them queued before the first may commit; results or errors."""
+    """Run each work in a thread of its own, all of them queued while another commits; results or errors."""
+    busy, over = threading.Event(), threading.Event()
+
+    def commits(session: Any) -> None:
+        busy.set()
+        over.wait(30)
+
     answers: list[Any] = [None] * len(works)
 
     def run(place: int) -> None:
@@ -39,12 +45,15 @@ def _queued_behind(sqlite: Sqlite, works: list[Any]) -> list[Any]:
             answers[place] = error
 
     threads = [threading.Thread(target=run, args=(place,)) for place in range(len(works))]
-    with sqlite._mutex:
-        for place, thread in enumerate(threads):
-            thread.start()
-            while len(sqlite._queue) <= place:
-                thread.join(0.001)
-    for thread in threads:
+    first = threading.Thread(target=sqlite.write, args=(commits,))
+    first.start()
+    assert busy.wait(30)
+    for place, thread in enumerate(threads):
+        thread.start()
+        while len(sqlite._together._queue) <= place:
+            thread.join(0.001)
+    over.set()
+    for thread in (first, *threads):
         thread.join(30)
     return answers
 
@@ -55,9 +64,9 @@ def test_what_is_queued_shares_one_commit(sqlite: Sqlite) -> None:
     sqlite._writer.set_trace_callback(lambda text: commits.append(text) if text == "COMMIT" else None)
     dags = _queued_behind(sqlite, [lambda session, n=n: _put(session, n) for n in range(8)])
     assert dags == list(range(8))
-    assert len(commits) == 1
+    assert len(commits) == 2, "the one that they waited for, and theirs"
     home.create(draft())
-    assert len(commits) == 2, "and one alone does not wait"
+    assert len(commits) == 3, "and one alone does not wait"
 
 
 def _put(session: Any, number: int) -> int:
@@ -81,7 +90,7 @@ def test_nobody_waits_for_ever_in_a_crowd_larger_than_a_commit(tmp_path: Path) -
         thread.join(60)
     assert not any(thread.is_alive() for thread in threads)
     assert sqlite.read(lambda session: session.rows("SELECT COUNT(*) FROM fact")) == [(640,)]
-    assert not sqlite._led
+    assert not sqlite._together._led
     sqlite.close()
 
 

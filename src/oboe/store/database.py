@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
-__all__ = ["KEYS_MAX", "Database", "Row", "Session", "listed", "portions"]
+__all__ = ["KEYS_MAX", "Database", "Row", "Session", "listed", "portions", "rows_listed", "run_listed"]
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -50,3 +50,14 @@ def portions(keys: Sequence[T], size: int = KEYS_MAX) -> Iterator[Sequence[T]]:
     """Cut a list into pieces that fit one statement."""
     for start in range(0, len(keys), size):
         yield keys[start : start + size]
+
+
+def rows_listed(session: Session, statement: str, keys: Sequence[Any]) -> list[Row]:
+    """All rows of a query on a list of keys, however long."""
+    return [row for portion in portions(keys) for row in session.rows(*listed(statement, portion))]
+
+
+def run_listed(session: Session, statement: str, keys: Sequence[Any]) -> None:
+    """Change rows by a list of keys, however long."""
+    for portion in portions(keys):
+        session.run(*listed(statement, portion))

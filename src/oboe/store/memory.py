@@ -16,8 +16,9 @@ from oboe.domain.records import AttemptLine, Change, Draft, Edition, Header, Inb
 from oboe.domain.searching import Search, among, counted
 from oboe.domain.values import MaintenanceKind, State
 from oboe.store.encoding import draft_dag
-from oboe.store.home import Poisoned, printable
+from oboe.store.lines import printable
 from oboe.store.locks import GLOBAL_SCOPE, RECALL_SCOPE, HeldLock, MaintenanceHeld, conflict, lock_of, recall_lock
+from oboe.store.whole import Poisoned
 
 __all__ = ["MemoryHome", "MemoryInbox"]
 

@@ -47,6 +47,7 @@ BODIES = (
     "UNION ALL SELECT dag_id, sub_task, 0, body FROM sub_task WHERE dag_id IN ({keys})"
 )
 ID_OF_KEY = "SELECT id FROM dag WHERE dag_key = ?"
+IDS_OF_KEYS = "SELECT id FROM dag WHERE dag_key IN ({keys})"
 OWNER_OF_DAG = "SELECT id, id, 1 FROM dag WHERE id = ?"
 OWNER_OF_NODE = "SELECT id, node_base, 0 FROM dag WHERE node_base <= ? ORDER BY node_base DESC, id DESC LIMIT 1"
 OWNER_OF_SUB_TASK = "SELECT id, sub_task_base, size FROM dag WHERE sub_task_base <= ? ORDER BY sub_task_base DESC, id DESC LIMIT 1"

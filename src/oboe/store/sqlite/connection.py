@@ -1,8 +1,7 @@
 """One SQLite file: a writer that commits whatever is queued at once, and readers that never wait for it.
 
 Invariants: one connection writes, under ``_mutex``; a caller returns from `Sqlite.write` only after the commit that holds its work is on
-the disk (WAL, ``synchronous=FULL``); work that fails leaves no trace and does not disturb what shares its commit. Whoever finds nobody
-at it leads: it commits for everybody queued, then passes the lead on. So a lone writer hands nothing over, and a crowd shares one fsync.
+the disk (WAL, ``synchronous=FULL``); work that fails leaves no trace and does not disturb what shares its commit (`oboe.store.together`).
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ import re
 import sqlite3
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -22,10 +20,12 @@ from typing import Any, TypeVar
 from oboe.domain.errors import Bug, OboeError, Refused, TryAgain
 from oboe.store.database import Row, Session
 from oboe.store.schema import check_known, migrations
+from oboe.store.together import Place, Together
 
 __all__ = ["OLDEST", "Sqlite"]
 
 T = TypeVar("T")
+_Job = Place[Callable[[Session], Any], Any]
 
 OLDEST = (3, 35, 0)
 """The first SQLite that understands ``ON CONFLICT DO UPDATE`` without naming an index."""
@@ -78,20 +78,6 @@ class _SqliteSession:
         self._connection.executemany(_translated(statement), rows)
 
 
-class _Job:
-    """Work that waits for a commit, and what came of it."""
-
-    __slots__ = ("done", "failure", "result", "wait", "work")
-
-    def __init__(self, work: Callable[[Session], Any]) -> None:
-        self.work = work
-        self.done = False
-        self.result: Any = None
-        self.failure: BaseException | None = None
-        self.wait: threading.Lock | None = None
-        """Released when the job is done, or is to lead; None for one that leads at once."""
-
-
 class Sqlite:
     """A file that homes, inbox and facts share; opening it brings its tables up to date.
 
@@ -103,12 +89,7 @@ class Sqlite:
     ) -> None:
         self.path = path
         self._busy_seconds = busy_seconds
-        self._batch_max = batch_max
-        self._queue: deque[_Job] = deque()
-        self._gate = threading.Lock()
-        """Guards ``_queue`` and ``_led``; held for an instant."""
-        self._led = False
-        """Somebody commits, or is about to."""
+        self._together: Together[Callable[[Session], Any], Any] = Together(self._commit, batch_max=batch_max)
         self._mutex = threading.Lock()
         """Held by whoever uses the writing connection."""
         self._idle: list[sqlite3.Connection] = []
@@ -134,21 +115,7 @@ class Sqlite:
                 raise
 
     def write(self, work: Callable[[Session], T]) -> T:
-        job = _Job(work)
-        with self._gate:
-            self._queue.append(job)
-            leads = not self._led
-            self._led = True
-            if not leads:
-                job.wait = threading.Lock()
-                job.wait.acquire()
-        if job.wait is not None:
-            job.wait.acquire()  # bounded: who commits before us is, by the busy timeout
-        if not job.done:
-            self._lead(job)
-        if job.failure is not None:
-            raise job.failure
-        result: T = job.result
+        result: T = self._together(work)
         return result
 
     def read(self, work: Callable[[Session], T]) -> T:
@@ -169,29 +136,12 @@ class Sqlite:
 
     # The writer
 
-    def _lead(self, own: _Job) -> None:
-        """Commit what is queued, our own work first; then pass the lead to the next in the queue, and wake those who were served."""
-        jobs: list[_Job] = []
-        try:
-            with self._mutex:
-                jobs += [self._queue.popleft() for _ in range(min(len(self._queue), self._batch_max))]
-                self._commit(jobs)
-        finally:
-            with self._gate:
-                if not own.done and own in self._queue:  # interrupted before it began
-                    self._queue.remove(own)
-                following = self._queue[0] if self._queue else None
-                self._led = following is not None
-            for job in (*jobs, following):
-                if job is not None and job.wait is not None:
-                    job.wait.release()
-
     def _commit(self, jobs: Sequence[_Job]) -> None:
-        """Carry the jobs out in one transaction. Every one is done afterwards."""
+        """Carry the jobs out in one transaction."""
         try:
-            if self._closed:
-                raise TryAgain("store.closed", f"{self.path} is closed: the agent stops")
-            with _translated_errors():
+            with self._mutex, _translated_errors():
+                if self._closed:
+                    raise TryAgain("store.closed", f"{self.path} is closed: the agent stops")
                 self._writer.execute("BEGIN IMMEDIATE")
                 try:
                     for job in jobs:
@@ -203,16 +153,13 @@ class Sqlite:
         except (OboeError, sqlite3.Error) as failure:
             for job in jobs:
                 job.failure = job.failure or failure
-        finally:
-            for job in jobs:
-                job.done = True
 
     def _carry_out(self, job: _Job, *, alone: bool) -> None:
         """Run one job; when it fails, undo it and keep why."""
         if not alone:
             self._writer.execute("SAVEPOINT job")
         try:
-            job.result = job.work(_SqliteSession(self._writer))
+            job.answer = job.item(_SqliteSession(self._writer))
         except BaseException as failure:
             job.failure = _as_ours(failure)
             if not self._writer.in_transaction:
