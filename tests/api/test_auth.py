@@ -107,6 +107,20 @@ def test_the_agent_password_is_set_by_whoever_knows_the_old_one(
         assert list(received.envelope) == ["successful", "timestamp", "duration", "status", "traceId"]
 
 
+@pytest.mark.parametrize(("password", "status"), [("x" * 2046, 200), ("x" * 2047, 400), ("\u043f" * 341, 200), ("\u043f" * 342, 400)])
+def test_a_password_that_is_set_can_be_sent(control: FakeControl, port: int, password: str, status: int) -> None:
+    """As JSON, which writes letters of other scripts in six."""
+    assert send(port, "POST", "/api/v1/agent/password", {"password": password}).status == status
+    if status == 200:
+        header = secrecy.seal_text(PAIR.public_key, json.dumps(members_of(password)).encode())
+        assert send_raw(port, "GET", ROUTE, {AGENT: header}).status == 200
+
+
+def members_of(password: str) -> dict[str, str]:
+    keys = base64.b64encode(secrecy.secrets.token_bytes(32)).decode()
+    return {"auth": password, "ts": str(int(time.time()) + 60), "uri": ROUTE, "keys": keys}
+
+
 def test_ids_of_obproxy_ask_for_the_agent_password_alone(control: FakeControl, port: int) -> None:
     route = "/api/v1/task/dag/42130706433038861"
     assert get(port, route).code == NEEDS_AGENT

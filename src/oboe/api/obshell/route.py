@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,6 +36,8 @@ NO_CONTENT = object()
 
 TEXT_CHARACTERS_MAX = 16_384
 """Of any text in a body: names, paths, passwords."""
+PASSWORD_JSON_MAX = 2048
+"""Of a password as clients write it into their headers, of which 48 pieces of 53 bytes are read; the rest is for the target."""
 _FIELDS_MAX = 100
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -204,9 +207,11 @@ class Routes:
 
 
 def _secret(kind: type[Any], value: Any) -> Any:
-    """Passwords are texts on the wire."""
+    """Passwords are texts on the wire; one that no header could carry would lock everybody out."""
     if kind is not Secret or not isinstance(value, str):
         raise TypeError(f"Expected `str`, got `{type(value).__name__}`")
+    if len(json.dumps(value)) > PASSWORD_JSON_MAX:
+        raise ValueError(f"Expected `str` that takes at most {PASSWORD_JSON_MAX} bytes as JSON")
     return Secret(value)
 
 
