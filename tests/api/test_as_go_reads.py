@@ -14,6 +14,7 @@ from oboe.api.app import app
 from oboe.api.obshell.cluster import ObserverConfig
 from oboe.api.obshell.life import Stop
 from oboe.api.obshell.members import as_named
+from oboe.control.views import ClusterView, ServerView
 from oboe.domain.values import Address, Identity
 from oboe.kit.secret import Secret
 from oboe.remote import secrecy
@@ -153,6 +154,25 @@ def test_a_login_through_a_follower_is_answered_with_its_keys() -> None:
 def test_a_follower_answers_for_one_time_tokens_itself() -> None:
     received, _ = through_a_follower("GET", "/api/v1/sso/exchange", ssotoken="f" * 64)
     assert received.code == "Security.SSO.Token.NotFound"
+
+
+# Maps, which the original's language writes by name
+
+
+def test_maps_are_in_the_order_of_their_names(control: FakeControl, port: int) -> None:
+    def server(zone: str) -> ServerView:
+        return ServerView(
+            zone=zone, svr_ip="::1", svr_port=2, sql_port=1, agent_port=3, with_rootserver=False, status="ACTIVE", build_version="1"
+        )
+
+    servers = tuple(server(zone) for zone in ("zone2", "zone10", "zone1", "Zone3"))
+    control.shown = ClusterView(id=7, name="one", version="1", members=(), servers=servers)
+    topology = get(port, "/api/v1/ob/info").data["obcluster_info"]["topology"]
+    assert list(topology) == ["Zone3", "zone1", "zone10", "zone2"]
+    one = control.status()
+    control.statuses = lambda **_: {Address("10.0.0.9", 1): one, Address("10.0.0.10", 1): one, Address("10.0.0.1", 1): None}  # type: ignore[method-assign]
+    received = get(port, "/api/v1/agents/status")
+    assert (list(received.data), received.headers["x-oboe-missing"]) == (["10.0.0.10:1", "10.0.0.9:1"], "10.0.0.1:1")
 
 
 # A MASTER that nobody has configured yet

@@ -73,7 +73,8 @@ def get_statuses(call: Call) -> dict[str, AgentStatus]:
     """How every agent that answers in time does, by address; the header X-Oboe-Missing names the others."""
     statuses = call.control.statuses(probe_timeout=_probe_seconds(call))
     call.note_missing(address for address, view in statuses.items() if view is None)
-    return {str(address): _status(view) for address, view in statuses.items() if view is not None}
+    answered = {str(address): view for address, view in statuses.items() if view is not None}
+    return {address: _status(answered[address]) for address in sorted(answered)}
 
 
 def get_time(call: Call) -> str:

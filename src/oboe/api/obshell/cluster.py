@@ -159,7 +159,7 @@ def get_cluster(call: Call) -> ClusterInfo:
         ClusterMember(each.address.ip, each.address.port, each.zone, IDENTITIES[each.identity], agent_version(each.version))
         for each in view.members
     ]
-    return ClusterInfo(members, ClusterSummary(view.id, view.name, view.version, topology or None))
+    return ClusterInfo(members, ClusterSummary(view.id, view.name, view.version, dict(sorted(topology.items())) or None))
 
 
 def get_agents(call: Call) -> Contents:
