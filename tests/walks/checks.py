@@ -296,7 +296,7 @@ class Checker:
 
     @staticmethod
     def _without(before: Dag, word: Gone, after: Dag) -> None:
-        """That agent is not waited for any longer, what it may have done is neither done nor undone, and nobody else is touched."""
+        """That agent is not waited for any longer, what it may have done is neither done nor undone."""
         require(11, word.agent != before.home.agent, "who keeps the dag is gone")
         told = [(each.who, each.why) for each in after.gone if each.agent == word.agent]
         require(8, told == [(word.who, word.why)], "a person's word is not on record")
@@ -308,11 +308,9 @@ class Checker:
                 require(8, new.unsure == waits, "the dag waits for who is gone" if new.unsure else "nobody waits for who is silent")
                 require(7, new.unsure or (new.unconfirmed and new.broken), "what is not known is not left to a person")
                 require(7, not new.done and not new.undone, "what is not known counts as known")
-            elif Checker._carrier(before, index) != word.agent:
-                require(7, new is old or new == old, "the word on one agent touched another")
-            else:
-                require(8, not new.live and not new.resting, "something waits for who is gone")
-                require(4, new == old or old.live or old.resting, "what is over was touched")
+            elif Checker._carrier(before, index) == word.agent:
+                again = new.attempt > old.attempt and not old.live  # a retry whose turn has come
+                require(8, again or not (new.live or new.resting), "something waits for who is gone")
 
     @staticmethod
     def _carrier(dag: Dag, index: int) -> Any:

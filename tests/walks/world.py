@@ -171,6 +171,8 @@ class World:
         """What was saved, for a store that goes back."""
         self.goes_back = regress and kind is HomeKind.CLUSTER
         self.regresses = 0
+        self.forsook = False
+        """A person has said that an agent is gone, after the store went back: what only that one knows, its home may never hear."""
         self.lost: Address | None = None
         """An agent that will never come back."""
         self.by_word = False
@@ -227,6 +229,7 @@ class World:
         if self.goes_back and after is not before:
             self.history.append(after)
             self.by_word |= self.regresses > 0 and isinstance(events[0], Pass | Skip)
+            self.forsook |= self.regresses > 0 and isinstance(events[0], Gone)
         for index, (old, new) in enumerate(zip(before.sub_tasks, after.sub_tasks, strict=True)):
             if old is not new and new.unconfirmed:
                 self.given_up.add((index, (new.epoch, new.attempt)))
@@ -802,9 +805,10 @@ class World:
             known = self._known(index)
             running = [n for a in self.agents.values() if not a.dead for n, e in a.inbox.get(index, {}).items() if e.state == RUNNING]
             require(6, not running, f"attempt {running} of {index} still runs")
-            require(
-                2, max(known, default=(0, 0)) <= self._fence(index) or self.by_word, "an agent knows an attempt that its home never made"
-            )
+            # An Interrupt on its way when the store went back makes an entry of an attempt that nobody ever began.
+            made = [n for n, e in known.items() if e.begins or not self.regresses]
+            heard = max(made, default=(0, 0)) <= self._fence(index) or self.by_word or self.forsook
+            require(2, heard, "an agent knows an attempt that its home never made")
             if sub_task.state is State.SUCCEEDED and sub_task.operator in (Operator.RUN, Operator.ROLLBACK):
                 entry = known.get(self._fence(index))
                 truly = entry is not None and entry.ok and entry.operator is sub_task.operator and entry.begins > 0
