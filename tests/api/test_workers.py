@@ -9,10 +9,12 @@ from typing import Any, TypeVar
 
 import pytest
 
+from oboe.api.shared import workers as module
 from oboe.api.shared.exchange import Answer, Request
 from oboe.api.shared.workers import Workers
 
 T = TypeVar("T")
+KEPT = 1 + module.SPARE
 SECONDS = 30.0
 REQUEST = Request(method="GET", target="/", path="/", query="", headers={}, body=b"", source="", received_at=0.0, started=0.0)
 
@@ -102,3 +104,45 @@ def _with(workers: Workers, ask: Callable[[Workers], Coroutine[Any, Any, T]]) ->
 
 def _request(path: str) -> Request:
     return Request(method="GET", target=path, path=path, query="", headers={}, body=b"", source="", received_at=0.0, started=0.0)
+
+
+def test_who_waits_for_a_thread_gets_one_and_it_ends_when_nobody_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "IDLE_SECONDS", 0.05)
+    go, running = threading.Event(), threading.Semaphore(0)
+    names: set[str] = set()
+
+    def carry_out(request: Request) -> Answer:
+        names.add(threading.current_thread().name)
+        running.release()
+        assert go.wait(SECONDS)
+        return Answer(status=200)
+
+    async def ask(workers: Workers) -> None:
+        waiting = [workers.run(carry_out, REQUEST) for _ in range(9)]
+        for _ in range(7):
+            await asyncio.to_thread(running.acquire, timeout=SECONDS)
+        go.set()
+        await asyncio.gather(*waiting)
+        async with asyncio.timeout(SECONDS):
+            while workers._threads > KEPT:
+                await asyncio.sleep(0.01)
+        assert (await workers.run(carry_out, REQUEST)).status == 200
+
+    _with(Workers(7, 100, "t", processors=1), ask)
+    assert len(names) == 7
+
+
+def test_a_crowd_that_need_not_wait_has_no_more_threads_than_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", SECONDS)
+    names: set[str] = set()
+
+    def carry_out(request: Request) -> Answer:
+        names.add(threading.current_thread().name)
+        return Answer(status=200)
+
+    async def ask(workers: Workers) -> None:
+        for _ in range(50):
+            await asyncio.gather(*(workers.run(carry_out, REQUEST) for _ in range(20)))
+
+    _with(Workers(32, 100, "t", processors=1), ask)
+    assert len(names) <= KEPT

@@ -1,21 +1,32 @@
-"""Threads that carry out what an event loop hands to them.
+"""Threads that carry out what an event loop hands to them: few while they get on, more when they wait.
 
 An executor would do; handing a request to one and its answer back takes twice the time, though, most of it in futures that two sides
-lock (measured with ``benchmarks.load``), and a request that is answered from memory has little else to wait for.
+lock, and a request that is answered from memory has little else to wait for. Threads beyond what the processors can run cost most of
+all (measured with ``benchmarks.load``: a tenth of all requests at 32 connections): each is woken for one request, while one that is
+awake would have taken it next. But use cases wait, for other agents and for databases, so whatever has waited for a thread for a moment
+gets one of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 from oboe.api.shared.exchange import Answer, Request
 
 __all__ = ["Workers"]
+
+SPARE = 2
+"""Threads that are kept beyond one for each processor."""
+PATIENCE_SECONDS = 0.05
+"""How long a request waits for a thread before one is started for it."""
+IDLE_SECONDS = 2.0
+"""After which one that is not kept ends."""
 
 
 class _Job(NamedTuple):
@@ -26,14 +37,17 @@ class _Job(NamedTuple):
 
 
 class Workers:
-    """Belongs to one event loop. Threads are started when they are needed, and stay."""
+    """Belongs to one event loop: its threads touch nothing of it but the queue, and call back."""
 
-    def __init__(self, threads_max: int, in_flight_max: int, name: str) -> None:
+    def __init__(self, threads_max: int, in_flight_max: int, name: str, *, processors: int | None = None) -> None:
         self._threads_max = threads_max
+        self._kept = min(threads_max, (processors or os.cpu_count() or 1) + SPARE)
         self._in_flight_max = in_flight_max
         self._name = name
         self._threads = 0
         self._in_flight = 0
+        self._given = 0
+        self._looks = False
         self._stopped = False
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
 
@@ -49,11 +63,14 @@ class Workers:
         """The answer, or what was raised."""
         loop = asyncio.get_running_loop()
         job = _Job(carry_out, request, loop, loop.create_future())
-        if self._in_flight >= self._threads and self._threads < self._threads_max:
-            threading.Thread(target=self._work, name=f"{self._name}-{self._threads}", daemon=True).start()
-            self._threads += 1
         self._in_flight += 1
+        self._given += 1
         self._jobs.put(job)
+        if self._in_flight > self._threads:
+            if self._threads < self._kept:
+                self._start(loop)
+            else:
+                self._look_later(loop)
         return job.answer
 
     def stop(self) -> None:
@@ -62,10 +79,39 @@ class Workers:
         for _ in range(self._threads):
             self._jobs.put(None)
 
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None and not self._stopped:
-            self._carry_out(job)
-            del job  # a thread that waits keeps no request alive
+    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+        kept = self._threads < self._kept
+        threading.Thread(target=self._work, args=(None if kept else loop,), name=f"{self._name}-{self._threads}", daemon=True).start()
+        self._threads += 1
+
+    def _look_later(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._looks and self._threads < self._threads_max:
+            self._looks = True
+            loop.call_later(PATIENCE_SECONDS, self._look, loop, self._given)
+
+    def _look(self, loop: asyncio.AbstractEventLoop, given: int) -> None:
+        """Of those that were given by then, some may still wait: jobs are taken in their order."""
+        self._looks = False
+        waiting = self._jobs.qsize()
+        late = given - (self._given - waiting)
+        for _ in range(min(late, self._threads_max - self._threads)):
+            self._start(loop)
+        if waiting:
+            self._look_later(loop)
+
+    def _work(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """``loop``: of a thread that ends when there is nothing to do for a while."""
+        try:
+            while (job := self._jobs.get(timeout=None if loop is None else IDLE_SECONDS)) is not None and not self._stopped:
+                self._carry_out(job)
+                del job  # a thread that waits keeps no request alive
+        except Empty:
+            if loop is not None:
+                with suppress(RuntimeError):  # the loop is closed
+                    loop.call_soon_threadsafe(self._ended)
+
+    def _ended(self) -> None:
+        self._threads -= 1
 
     def _carry_out(self, job: _Job) -> None:
         answer, trouble = None, None
