@@ -94,6 +94,19 @@ def test_a_torn_dag_is_not_retried_and_can_be_passed_or_rolled_back() -> None:
     assert hand(Rollback()).wake().dispatched == [1]
 
 
+def test_nothing_is_undone_under_what_may_have_run_further_on_than_a_node_that_a_person_passed() -> None:
+    plan = chain(node(agents=(A,)), node(0, agents=(B,)), node(1, agents=(B,)))
+    hand = Hand(plan).wake().end(0, ok=False)
+    back(hand, hand.dag)
+    hand(Facts(A, (Fact(0, 1, 1, Operator.RUN, 10, running=False, ok=False),)))(PatiencePassed())(Pass(node=1)).wake()
+    assert hand.states == ["FAILED/RUN", "SUCCEEDED/PASS", "FAILED/RUN"]
+    assert (hand[0].unsure, hand[2].unsure) == (False, True)
+    with pytest.raises(Refused) as refused:
+        hand(Retry(sub_task=0))
+    assert refused.value.code == "sub_task_retry.unsure"
+    assert hand(Pass()).state is State.SUCCEEDED, "the way on, besides waiting for the silent one"
+
+
 def test_a_mark_whose_turn_cannot_come_falls() -> None:
     hand = Hand(chain(node(agents=(A,)), node(0, agents=(B,)))).wake()
     failed = [replace(SubTask(agent=agent), state=State.FAILED, attempt=1, epoch=1) for agent in (A, B)]

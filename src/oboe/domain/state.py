@@ -59,9 +59,9 @@ def halted(dag: Dag, tally: Tally) -> bool:
 
 
 def torn(dag: Dag) -> bool:
-    """Something that is not undone stands on something that is not done: only after the store went back."""
+    """Something that is not undone stands on something that is not done, however far below: only after the store went back."""
     tally = tally_of(dag)
-    return any(tally.not_undone[child] and tally.not_done[parent] for child, node in enumerate(dag.plan.nodes) for parent in node.upstream)
+    return any(tally.not_undone[node] and tally.up[node] for node in range(len(dag.plan.nodes)))
 
 
 def turn(dag: Dag, tally: Tally, node: int) -> bool:
