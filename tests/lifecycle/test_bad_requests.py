@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from oboe.api.obshell import app as obshell
+from oboe.api.obshell.auth import Rule
 from tests.api import hostile
 from tests.api.hostile import INTRUDERS, PROTECTED, STRANGE_IDS, STRANGE_VALUES, WITH_BODY, WITH_ID, Shown
 from tests.api.living import stored
@@ -56,6 +57,24 @@ def test_an_intruder_changes_nothing_in_any_store_and_is_told_why(asked: Host) -
                 met.add(case)
     assert len(OURS) * CASES_OF_A_ROUTE > 200
     assert met == set(cases)
+
+
+def test_an_intruder_at_a_follower_changes_nothing_there_or_at_its_master(pair: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who knows no password is refused by the MASTER, in its words; a FOLLOWER passes on what has root's header."""
+    _, follower = pair.hosts
+    hostile.knows_its_key(monkeypatch, follower.agent.keys.public_key(), PASSWORD)
+    before = [stored(host.home) for host in pair.hosts]
+    cases = [case for case in INTRUDERS if "session" not in case]
+    for at, shown in enumerate(shown for shown in OURS if shown.route.rule is not Rule.NEW_AGENT_PASSWORD):
+        for case in (cases[(at * 3 + each) % len(cases)] for each in range(3)):
+            code = hostile.expected(shown, case)
+            headers, body = INTRUDERS[case][0](shown.target)
+            received = hostile.hostile(follower.address.port, shown, headers, body)
+            if code == hostile.NEEDS_ROOT:
+                assert (received.status, received.code) == (500, "Request.Forward.Header.NotExist"), f"{shown.name}: {case}"
+            else:
+                hostile.assert_refused(received, code, f"{shown.name}: {case}")
+    assert [stored(host.home) for host in pair.hosts] == before
 
 
 def sent(asked: Host, shown: Shown, body: bytes = b"", *, target: str = "") -> tuple[int, str]:
