@@ -99,6 +99,13 @@ def test_retry_follows_the_dag_to_its_new_end() -> None:
     assert (retried.exit_code, retried.stdout.splitlines()[-1].split("s  ")[1]) == (0, "✔ Cluster scale out: succeed in 8.1 s")
 
 
+@pytest.mark.parametrize("command", ["show", "logs", "watch", "retry", "pause"])
+def test_an_id_that_is_empty_is_refused_here(command: str) -> None:
+    with replaying("scale_out.jsonl") as replay:
+        told = call(replay, "task", command, "", *(["--why", "x"] if command == "pause" else []))
+    assert (told.exit_code, told.stderr) == (1, "oboe: the id is empty [task.no_id] - `oboe task list` shows ids\n")
+
+
 def test_a_refused_operator_is_one_line_with_code_and_hint() -> None:
     with replaying("scale_out_failed_and_retried.jsonl") as replay:
         refused = call(replay, "task", "cancel", "15")
