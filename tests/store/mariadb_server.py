@@ -17,10 +17,14 @@ __all__ = ["MariadbServer", "missing"]
 _READY_SECONDS = 60.0
 
 
+_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/libexec:/usr/local/sbin"
+"""Distributions keep servers where only root's shell looks."""
+_SERVER, _INSTALL = (shutil.which(name, path=_PATH) for name in ("mariadbd", "mariadb-install-db"))
+
+
 def missing() -> str:
     """Why there is no server here; empty when there is one."""
-    installed = shutil.which("mariadbd") and shutil.which("mariadb-install-db")
-    return "" if installed else "MariaDB is not installed"
+    return "" if _SERVER and _INSTALL else "MariaDB is not installed"
 
 
 class MariadbServer:
@@ -29,9 +33,9 @@ class MariadbServer:
     def __init__(self, directory: Path) -> None:
         data, self._socket = directory / "data", str(directory / "sock")
         plain = ["--no-defaults", f"--datadir={data}"]
-        install = ["mariadb-install-db", *plain, "--auth-root-authentication-method=normal", "--skip-test-db"]
+        install = [str(_INSTALL), *plain, "--auth-root-authentication-method=normal", "--skip-test-db"]
         subprocess.run(install, check=True, capture_output=True, timeout=120)
-        command = ["mariadbd", *plain, f"--socket={self._socket}", "--skip-networking", "--innodb-flush-log-at-trx-commit=1"]
+        command = [str(_SERVER), *plain, f"--socket={self._socket}", "--skip-networking", "--innodb-flush-log-at-trx-commit=1"]
         if os.geteuid() == 0:
             command.append("--user=root")
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
