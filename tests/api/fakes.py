@@ -50,6 +50,9 @@ class FakeKeys:
     def agent_password(self) -> Secret | None:
         return None if self.agent is None else Secret(self.agent)
 
+    def root_password_holds(self) -> bool:
+        return True
+
     def try_root_password(self, password: Secret) -> bool:
         if self.database_accepts is None or password.reveal() != self.database_accepts:
             return False

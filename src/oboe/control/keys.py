@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+import threading
+import time
+
 from oboe.database.port import Driver
 from oboe.domain.errors import OboeError
 from oboe.domain.values import Identity
 from oboe.kit.secret import Secret
 from oboe.membership.local import LocalAgent
+from oboe.membership.primary import STORE_USER
 
-__all__ = ["AgentKeys"]
+__all__ = ["ROOT_CHECK_SECONDS", "AgentKeys"]
+
+ROOT_CHECK_SECONDS = 5.0
+"""How long the database's word on the root password counts, while requests come."""
+
+_LOG = logging.getLogger(__name__)
 
 
 class AgentKeys:
@@ -18,6 +28,9 @@ class AgentKeys:
         self._local = local
         self._driver = driver
         self._private_key = private_key
+        self._looked_at = 0.0
+        self._looking = threading.Lock()
+        self._refused: Secret | None = None
 
     def identity(self) -> Identity:
         return self._local.identity()
@@ -34,6 +47,28 @@ class AgentKeys:
     def agent_password(self) -> Secret | None:
         return self._local.secret("agent_password")
 
+    def root_password_holds(self) -> bool:
+        known = self._local.secret("root_password")
+        if known is not None and time.monotonic() - self._looked_at >= ROOT_CHECK_SECONDS and not self._looking.locked():
+            self._looked_at = time.monotonic()
+            threading.Thread(target=self._look, args=[known], name="root-password", daemon=True).start()
+        refused = self._refused
+        return known is None or refused is None or known.reveal() != refused.reveal()
+
+    def _look(self, known: Secret) -> None:
+        """Refused means that the database answers, and lets oboe's own user in."""
+        instance, store_password = self._local.instance(), self._local.secret("store_password")
+        if instance is None or store_password is None or self._local.identity() is not Identity.CLUSTER_AGENT:
+            return
+        with self._looking:
+            accepted = self._driver.accepts(instance, "root", known)
+            refused = not accepted and self._driver.accepts(instance, STORE_USER, store_password)
+            if refused and self._refused is None:
+                _LOG.warning(
+                    "root's password is not the one that this agent knows: it was changed in SQL, and is learned from whoever uses it"
+                )
+            self._refused = known if refused else None
+
     def try_root_password(self, password: Secret) -> bool:
         """Root's password may have been changed in SQL behind our back: the database knows."""
         instance = self._local.instance()
@@ -44,5 +79,6 @@ class AgentKeys:
         except OboeError:
             return False
         if accepted:
+            self._refused = None
             self._local.remember(root_password=password)
         return accepted

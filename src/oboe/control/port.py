@@ -72,6 +72,9 @@ class Keys(Protocol):
     def root_password(self) -> Secret | None:
         """None: not known here."""
 
+    def root_password_holds(self) -> bool:
+        """False: the database was seen to refuse the one that is known here. It is asked now and then, not on the caller's time."""
+
     def agent_password(self) -> Secret | None: ...
     def try_root_password(self, password: Secret) -> bool:
         """Log in to the database with it; success makes it the known one. False when refused or when there is no database."""

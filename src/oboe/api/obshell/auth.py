@@ -147,7 +147,7 @@ class Door:
             return
         if agent is not None and (root is None or new):
             raise _needs_agent_password()
-        if _same(password, root) if root is not None else unset and not password:
+        if (_same(password, root) and self._keys.root_password_holds()) if root is not None else unset and not password:
             return
         if not self._keys.try_root_password(password):
             raise Refused("auth.root_password", "the root password is wrong")
