@@ -104,16 +104,18 @@ class Nursery:
         points = self._deadly.get(agent)
         deadly = points.pop(0) if points else None
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # until the new process listens to it
-        pid = os.fork()
+        parent, pid = os.getpid(), os.fork()
         if pid == 0:
-            self._child(agent, deadly)
+            self._child(agent, deadly, parent)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         self._pids[agent] = (pid, os.pidfd_open(pid))
 
-    def _child(self, agent: Address, deadly: Point | None) -> None:
+    def _child(self, agent: Address, deadly: Point | None, parent: int) -> None:
         """The process of an agent; never returns."""
         try:
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:
+                os._exit(70)
             words = os.open(self._words_of(agent), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             os.dup2(words, 1)
             os.dup2(words, 2)

@@ -50,7 +50,11 @@ class SeekdbServer:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        self._await_ready(directory)
+        try:
+            self._await_ready(directory)
+        except BaseException:
+            self.stop()
+            raise
 
     def connect(self, database: str = "") -> Any:
         """A connection as a driver would give it: no session settings of ours."""
