@@ -64,9 +64,7 @@ class AgentKeys:
             accepted = self._driver.accepts(instance, "root", known)
             refused = not accepted and self._driver.accepts(instance, STORE_USER, store_password)
             if refused and self._refused is None:
-                _LOG.warning(
-                    "root's password is not the one that this agent knows: it was changed in SQL, and is learned from whoever uses it"
-                )
+                _LOG.warning("the database no longer lets root in with what this agent knows: changed in SQL; who uses the new tells it")
             self._refused = known if refused else None
 
     def try_root_password(self, password: Secret) -> bool:
