@@ -15,7 +15,7 @@ from oboe import __version__
 from oboe.api.obshell.auth import AGENT_HEADER, ROOT_HEADER
 from oboe.api.obshell.errors import TABLE, UNEXPECTED
 from oboe.api.obshell.objects import TASK_ID, PreviewObject
-from oboe.api.obshell.route import FALSE, TEXT_CHARACTERS_MAX, TRUE, Route, Routes
+from oboe.api.obshell.route import FALSE, PASSWORD_CHARACTERS_MAX, TEXT_CHARACTERS_MAX, TRUE, Route, Routes
 from oboe.kit.secret import Secret
 from oboe.kit.typed import PREPARING
 
@@ -162,7 +162,7 @@ def _item(kind: Any) -> Any:
 def _secret(kind: type[Any]) -> dict[str, Any]:
     if kind is not Secret:
         raise NotImplementedError
-    return {"type": "string", "format": "password"}
+    return {"type": "string", "format": "password", "maxLength": PASSWORD_CHARACTERS_MAX}
 
 
 def _limit_texts(schema: Any, components: dict[str, Any], seen: set[str]) -> None:

@@ -24,7 +24,7 @@ from oboe.domain.values import Address
 from oboe.kit.secret import Secret
 from oboe.kit.typed import decoder
 
-__all__ = ["FALSE", "NO_CONTENT", "TEXT_CHARACTERS_MAX", "TRUE", "Call", "Handler", "Route", "Routes"]
+__all__ = ["FALSE", "NO_CONTENT", "PASSWORD_CHARACTERS_MAX", "TEXT_CHARACTERS_MAX", "TRUE", "Call", "Handler", "Route", "Routes"]
 
 T = TypeVar("T")
 
@@ -36,6 +36,7 @@ NO_CONTENT = object()
 
 TEXT_CHARACTERS_MAX = 16_384
 """Of any text in a body: names, paths, passwords."""
+PASSWORD_CHARACTERS_MAX = 1024
 PASSWORD_JSON_MAX = 2048
 """Of a password as clients write it into their headers, of which 48 pieces of 53 bytes are read; the rest is for the target."""
 _FIELDS_MAX = 100
@@ -210,8 +211,8 @@ def _secret(kind: type[Any], value: Any) -> Any:
     """Passwords are texts on the wire; one that no header could carry would lock everybody out."""
     if kind is not Secret or not isinstance(value, str):
         raise TypeError(f"Expected `str`, got `{type(value).__name__}`")
-    if len(json.dumps(value)) > PASSWORD_JSON_MAX:
-        raise ValueError(f"Expected `str` that takes at most {PASSWORD_JSON_MAX} bytes as JSON")
+    if len(value) > PASSWORD_CHARACTERS_MAX or len(json.dumps(value)) > PASSWORD_JSON_MAX:
+        raise ValueError(f"Expected `str` of at most {PASSWORD_CHARACTERS_MAX} letters, and of {PASSWORD_JSON_MAX} bytes as JSON")
     return Secret(value)
 
 
