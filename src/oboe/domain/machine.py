@@ -230,6 +230,8 @@ def _wake(work: Work) -> None:
     if work.dag.recalled_at:
         work.set_timer()
         return
+    # What a person's word asked for is named below, if it is still open: a report that came with it may have confirmed the end.
+    work.effects = [effect for effect in work.effects if not isinstance(effect, Interrupt)]
     _end_pause(work)
     open_before = [index for index, sub_task in enumerate(work.sub_tasks) if sub_task.live or sub_task.unconfirmed]
     for index in open_before:
