@@ -358,7 +358,7 @@ class Checker:
                 old = before.sub_tasks[event.sub_task]
                 if (event.epoch, event.attempt) < (old.epoch, old.attempt):
                     require(3, StopVerdict(event.sub_task, event.epoch, event.attempt) in effects, "a stale report was not told to stop")
-                elif state is not State.SUCCEEDED:
+                elif state is not State.SUCCEEDED and self._carrier(before, event.sub_task) == self._carrier(after, event.sub_task):
                     carrier = self._carrier(before, event.sub_task)
                     require(7, all(each.agent != carrier for each in after.gone), "who was heard of is still gone")
         settled = any(isinstance(e, Settled) for e in effects)
@@ -438,15 +438,17 @@ class Checker:
                     require(4, new.state is truth, "what a later fact came to was not believed")
             if isinstance(event, Facts):
                 require(7, all(each.agent != event.agent for each in after.gone), "who speaks is gone")
-                Checker._still_unknown(before, after, {fact.sub_task for fact in event.facts})
+                Checker._still_unknown(before, after, events)
         if any(isinstance(e, PatiencePassed) for e in events) and before.recalled_at and after.recalled == before.recalled:
             for sub_task in after.sub_tasks:
                 said = sub_task.state is State.SUCCEEDED and sub_task.operator in (Operator.PASS, Operator.SKIP)
                 require(7, sub_task.agent not in after.recalled or said or sub_task.unsure, "the silent are believed idle")
 
     @staticmethod
-    def _still_unknown(before: Dag, after: Dag, named: set[int]) -> None:
+    def _still_unknown(before: Dag, after: Dag, events: Sequence[Any]) -> None:
         """What an agent that is gone may have done as the maintainer is not undone because another one did not."""
+        named = {fact.sub_task for event in events if isinstance(event, Facts) for fact in event.facts}
+        named |= {event.sub_task for event in events if isinstance(event, Started | Shown | Ended)}
         for index, (old, new) in enumerate(zip(before.sub_tasks, after.sub_tasks, strict=True)):
             bound = after.plan.nodes[after.plan.node_of[index]].agents[index - after.plan.first[after.plan.node_of[index]]] is None
             if old.unsure and bound and after.gone and index not in named:
