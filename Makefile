@@ -80,7 +80,7 @@ $(PEERS_STAMP): requirements/peers.txt
 	@touch $@
 
 mutants: $(STAMP) ## Plant slips into the state machine and see that the walks notice
-	$(BIN)/python -m tests.walks --mutants
+	$(BIN)/python -m tests.walks --mutants --events 1000000
 
 docs: $(STAMP) ## Write the pages that are generated from the code
 	$(BIN)/python -m tools.settings_docs
