@@ -382,6 +382,26 @@ def test_a_dag_that_cannot_be_written_is_set_aside_and_stops_no_other(make_site,
     assert site.engine.executor.busy == 0
 
 
+@pytest.mark.parametrize("refused", [1, 2, 3])
+def test_a_dag_that_the_store_would_not_take_for_a_while_goes_on_by_itself(make_site, sketch: Sketch, refused: int) -> None:  # type: ignore[no-untyped-def]
+    site = make_site(kind="memory", limits=Limits(safety_net_seconds=0.1))
+    real, seen, left = site.home.save, [0], [3]
+
+    def save(changes, lines=()):  # type: ignore[no-untyped-def]
+        seen[0] += 1
+        if seen[0] >= refused and left[0] > 0:
+            left[0] -= 1
+            raise Bug("store.failed", "an error that nobody has met")
+        return real(changes, lines)
+
+    site.home.save = save
+    site.start()
+    dag = site.over(site.submit(chain(sketch, Noop, Noop, Noop)))
+    assert fold.dag_state(dag) is State.SUCCEEDED
+    assert [each.attempt for each in dag.sub_tasks] == [1, 1, 1]
+    assert (left, site.engine.status().set_aside, site.engine.executor.busy) == ([0], {}, 0)
+
+
 def test_a_dag_that_cannot_be_read_is_refused_and_stops_no_other(make_site, sketch: Sketch) -> None:  # type: ignore[no-untyped-def]
     site = make_site(kind="memory")
     real, bad = site.home.load, secrets.token_hex(16)

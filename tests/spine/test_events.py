@@ -11,6 +11,7 @@ from tests.spine.world import PASSWORD, World, lines, shape
 
 def test_every_agent_tells_of_the_clusters_dag_and_of_its_twin_until_they_end(cluster: World, joiner: Host) -> None:
     first, second = cluster.hosts[:2]
+    joiner.troubles.hold("start")
     dag = cluster.scale_out(first, joiner)
 
     def heard(host: Host, dag_id: str) -> list[Event]:
@@ -22,6 +23,7 @@ def test_every_agent_tells_of_the_clusters_dag_and_of_its_twin_until_they_end(cl
         listeners = [pool.submit(heard, host, dag.id) for host in (first, second)]
         twin = cluster.twin(first, cluster.at(first, dag, "Wait remote start finish"))
         listeners += [pool.submit(heard, host, twin) for host in (first, second)]
+        joiner.troubles.release("start")
         of_first, of_second, twin_of_first, twin_of_second = (each.result(60) for each in listeners)
 
     over = cluster.good(cluster.over(first, dag))

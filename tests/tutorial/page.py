@@ -28,7 +28,7 @@ _VARYING = (
     (re.compile(r"\b2\d{10}\d{5}\d+\b"), "ID"),
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|\d\d:\d\d:\d\d"), "TIME"),
     (re.compile(r"\bpid \d+"), "pid N"),
-    (re.compile(r"\btry \d+"), "try N"),
+    (re.compile(r"\btry \d+, "), ""),
     (re.compile(r"\d+(\.\d+)? ?s\b"), "N s"),
     (re.compile(r"\b\d+ %"), "N %"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "SEAL"),

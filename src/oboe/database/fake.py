@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
@@ -342,7 +343,7 @@ def _read(base: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, value: Any) -> None:
-    """Whole or not at all: other processes read it."""
-    beside = path.with_name(path.name + ".new")
+    """Whole or not at all: others read it, and write it."""
+    beside = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.new")
     beside.write_text(json.dumps(value))
     beside.replace(path)

@@ -14,7 +14,7 @@ from typing import Literal
 
 from oboe.domain import events, fold
 from oboe.domain.errors import Bug, OboeError, Refused, TryAgain
-from oboe.domain.messages import Phase, Verdict
+from oboe.domain.messages import Phase, Report, Verdict
 from oboe.domain.model import Dag
 from oboe.domain.values import Address, State
 from oboe.engine.going_back import GoingBack
@@ -58,6 +58,8 @@ class Advancer:
         self.live = Live()
         self.aside: dict[str, str] = {}
         """Dags that cannot be advanced, with the reason."""
+        self._unwritten: dict[str, list[Report]] = {}
+        """Those of them that the store would not take, with what this agent's workers have said of them since."""
         self.held: set[str] = set()
         """Dags whose time to start has come, and that wait for a maintenance lock; every lock that is released wakes them."""
 
@@ -74,6 +76,15 @@ class Advancer:
             cases = {case.key: case for case in stale}
         return [item for case in cases.values() for item in (*case.items, Woken(case.key))]
 
+    def reconsider(self) -> list[Item]:
+        """What the store would not take may have been its own trouble: each is tried again."""
+        unwritten, self._unwritten = self._unwritten, {}
+        items: list[Item] = []
+        for key, reports in unwritten.items():
+            self.aside.pop(key, None)
+            items += [*reports, Woken(key)]
+        return items
+
     def _open(self, cases: dict[str, Case], *, fresh: bool) -> dict[str, Case]:
         """Load and advance; those that can be saved."""
         now = self._clock()
@@ -84,6 +95,8 @@ class Advancer:
                     self._hands.forget(report.fence)
             if case.key in self.aside and not case.asks_cancel:
                 self._refuse(case, TryAgain("dag.set_aside", self.aside[case.key], after_seconds=60))
+                if case.key in self._unwritten:
+                    self._keep_reports(case)
                 continue
             known = self.live.dags.get(case.key)
             if fresh:
@@ -163,6 +176,7 @@ class Advancer:
                 (case,) = cases.values()
                 self._hands.withdraw([case])
                 self._set_aside(case, error)
+                self._keep_reports(case)
                 del cases[case.key]
                 return {}
         refused: dict[str, Literal["stale"] | Refused] = {}
@@ -238,6 +252,10 @@ class Advancer:
     def _refuse(self, case: Case, error: OboeError) -> None:
         for item in case.items:
             fail(item, error)
+
+    def _keep_reports(self, case: Case) -> None:
+        """Nobody says them again; who waits for an answer does."""
+        self._unwritten.setdefault(case.key, []).extend(item for item in case.items if isinstance(item, Report))
 
     def _set_aside(self, case: Case, error: Exception) -> None:
         told = isinstance(error, OboeError)

@@ -296,7 +296,7 @@ class Scheduler:
             self._net_at = time.monotonic() + self._limits.backoff_seconds_max / 2
             return []
         self._trouble = ""
-        found: list[Item] = []
+        found = self._advancer.reconsider()
         for dag in dags:
             known = self._live.dags.get(dag.key)
             if known is not None and known.version < dag.version:
