@@ -16,6 +16,7 @@ import ssl
 import threading
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import uvicorn
@@ -40,6 +41,8 @@ BACKLOG = 128
 KEEP_ALIVE_SECONDS = 75
 GRACE_SECONDS = 2
 """How long a listener that ends waits for what it was asked."""
+_LOOK_SECONDS = 2.0
+"""How often a listener looks whether it was told to end, should the word have been lost."""
 
 _log = logging.getLogger(__name__)
 _Message = MutableMapping[str, Any]
@@ -230,13 +233,19 @@ class _Protocol(HttpToolsProtocol):
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which can be told at once to take nothing new; by itself it looks ten times a second."""
+    """uvicorn's server, which ends when it is told to; uvicorn's own looks ten times a second whether it was."""
 
     loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._told = asyncio.Event()
         await super().startup(sockets)
         self.loop = asyncio.get_running_loop()
+
+    async def main_loop(self) -> None:
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._told.wait(), _LOOK_SECONDS)
 
     def end(self) -> None:
         """Return when nothing new is taken any more. Not to be called on its own event loop."""
@@ -255,6 +264,7 @@ class _Server(uvicorn.Server):
             server.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()  # idle ones close now, the others after the answer that is due
+        self._told.set()
         closed.set()
 
 
