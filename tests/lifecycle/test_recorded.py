@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 from unittest import mock
 
@@ -334,14 +335,23 @@ def test_of_several_who_ask_at_once_one_wins_as_recorded(stage: Stage) -> None:
     stage.dag(1, _scaled_out(stage, 6, "zone1").data["id"])
     stage.has_database(6)
     notes = {200: "race 3", 500: "race 1"}
-    with ThreadPoolExecutor() as pool:
-        answers = list(pool.map(lambda at: stage.asked(at, "POST", "/ob/scale_in", leaves(stage.agents[6])), (1, 2, 1, 3, 2)))
-    assert sorted(each.status for each in answers) == [200, 500, 500, 500, 500]
-    for each in answers:
-        stage.answered(each, RACE, notes[each.status])
-    won = next(each for each in answers if each.status == 200)
-    stage.cast.plays(4, agent=stage.agents[6].address.port)
-    assert stage.dag(1, won.data["id"])["state"] == "SUCCEED"
+    all_asked, goes_on = Event(), scale_in.WaitDeleted.run
+
+    def held(self: scale_in.WaitDeleted, run: Run) -> None:
+        """Who asks after it is over is told that there is nothing to do."""
+        run.wait_until(all_asked.is_set, why="the test", timeout=60)
+        goes_on(self, run)
+
+    with mock.patch.object(scale_in.WaitDeleted, "run", held):
+        with ThreadPoolExecutor() as pool:
+            answers = list(pool.map(lambda at: stage.asked(at, "POST", "/ob/scale_in", leaves(stage.agents[6])), (1, 2, 1, 3, 2)))
+        all_asked.set()
+        assert sorted(each.status for each in answers) == [200, 500, 500, 500, 500]
+        for each in answers:
+            stage.answered(each, RACE, notes[each.status])
+        won = next(each for each in answers if each.status == 200)
+        stage.cast.plays(4, agent=stage.agents[6].address.port)
+        assert stage.dag(1, won.data["id"])["state"] == "SUCCEED"
     stage.cast.plays(4, agent=stage.agents[4].address.port)
     stage.leaves(6)
     assert_same(stage, RACE)
