@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import random
 import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 
 from oboe.domain import fold
 from oboe.domain.errors import TryAgain, Unreachable
@@ -224,6 +227,16 @@ def eventually(fact: Callable[[], Any], seconds: float = WAIT) -> Any:
     while not (found := fact()):
         assert time.monotonic() < deadline, f"never came true: {fact}, last {found!r}"
         pause.wait(0.005)
+    return found
+
+
+def alive(group: int) -> list[int]:
+    """Processes of that group; what only waits to be reaped does not count."""
+    found = []
+    for one in psutil.process_iter():
+        with suppress(psutil.Error, ProcessLookupError):
+            if os.getpgid(one.pid) == group and one.status() != psutil.STATUS_ZOMBIE:
+                found.append(one.pid)
     return found
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from contextlib import suppress
 from pathlib import Path
 
-import psutil
 import pytest
 
 from oboe.domain import events, fold
@@ -19,7 +17,7 @@ from oboe.domain.values import HomeKind, Operator, State
 from oboe.engine import turn
 from oboe.engine.limits import Limits
 from oboe.kit.playbook import Sketch
-from tests.engine.site import A, Site, chain, draft, eventually, states
+from tests.engine.site import A, Site, alive, chain, draft, eventually, states
 from tests.engine.steps import DONE, FAILING, GATES, Brittle, Chatty, Count, Crashing, Deaf, Finder, Gate, Noop, Once, Signal, Sleeper
 
 
@@ -30,16 +28,6 @@ def counted(sketch: Sketch, length: int) -> None:
 
 def ask(site: Site, key: str, event: events.Request) -> None:
     site.engine.ask(HomeKind.AGENT, key, event)
-
-
-def alive(group: int) -> list[int]:
-    """Processes of that group; what only waits to be reaped does not count."""
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error, ProcessLookupError):
-            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process.pid)
-    return found
 
 
 def test_a_chain_runs_in_order_and_results_reach_the_next_step(site: Site, sketch: Sketch) -> None:

@@ -4,8 +4,8 @@ Invariants: an order is written down before it is answered, an outcome before it
 attempt n has ended. An order below the highest attempt seen never begins; an interrupt of an attempt never seen is written down, and
 answered Ended, so that a late order finds it. A known attempt is answered again with what it came to. What begins late, because this agent
 was dead or busy for longer than the home waits, begins only when the home says that it still wants it: it may have given up, and a person
-may have gone on without it. Once this agent has named its facts
-in an epoch of the cluster's store, it takes no order of an earlier one: what it named stays all that there is.
+may have gone on without it. What is not loaded here waits, as long as its home does, for a life of this agent that loads it. Once this
+agent has named its facts in an epoch of the cluster's store, it takes no order of an earlier one: what it named stays all that there is.
 """
 
 from __future__ import annotations
@@ -21,17 +21,19 @@ from oboe.domain.errors import Refused, TryAgain, Unreachable
 from oboe.domain.messages import Fence, Interrupt, Level, LogLine, Order, Phase, RecallAgent, Recollection, Report, Verdict
 from oboe.domain.model import Home
 from oboe.domain.values import SECOND, Address, HomeKind, Stopping
+from oboe.engine.admission import Admission
 from oboe.engine.executor import Executor
 from oboe.engine.hands import INTERRUPTED_CODE, INTERRUPTED_TEXT, end_report, stop_line
 from oboe.engine.limits import Limits
 from oboe.engine.ports import InboxEntry, InboxStore, Orphan
 from oboe.engine.recollection import orphans_of, recollect
 from oboe.engine.reporter import Reporter
+from oboe.engine.transcript import Waiting
 
 __all__ = ["Inbox"]
 
 _STRIPES = 64
-_ADMISSION_IDLE_SECONDS = 2.0
+_NOT_LOADED = "step.unknown"
 _PATIENCE_SECONDS = 60.0
 """Of an order that does not say how long its home waits."""
 
@@ -49,6 +51,8 @@ class _Held:
     """When its home was last known to want it, monotonic seconds; 0: not in this life."""
     asked: bool = False
     """Its home is being asked whether it still wants it."""
+    lacks: Waiting | None = None
+    """Its step is not loaded: it cannot begin in this life of the agent."""
 
     @property
     def doubtful(self) -> bool:
@@ -75,16 +79,12 @@ class Inbox:
         """Of what is held, the latest attempt of each sub-task."""
         self._waiting: dict[Fence, _Held] = {}
         """Of what is held, what has not begun."""
-        self._admission = threading.Condition()
-        self._wanted = False
-        """Somebody may be admitted."""
-        self._admits = False
-        """There is a thread that sees to it."""
         self._epoch = 0
         """In which this agent has last named its facts."""
         self._recovered = False
         """Before that nothing is taken: what an earlier life left would look as if it had never begun."""
         self._closed = threading.Event()
+        self._admission = Admission(self._admit, pause_seconds=limits.backoff_seconds_min, closed=self._closed)
 
     # From homes
 
@@ -137,7 +137,8 @@ class Inbox:
                 self._again(held, order)
                 continue
             self._supersede(fence)
-            fresh.append((order, self._executor.knows(fence.dag_key, fence.sub_task) is None and self._reserve()))
+            free = self._loaded(order) and self._executor.knows(fence.dag_key, fence.sub_task) is None
+            fresh.append((order, free and self._reserve()))
         return refused, fresh
 
     def interrupt(self, interrupt: Interrupt) -> None:
@@ -149,11 +150,11 @@ class Inbox:
             if held is not None and (held.began or held.resumed):
                 self._reporter.redirect(fence, interrupt.maintainer)
                 if not self._executor.interrupt(fence, interrupt.cause) and held.resumed:
-                    self._end(self._unbegun(interrupt))
+                    self._leave(held, self._unbegun(interrupt))
                 return
             report = self._unbegun(interrupt)
             if held is not None:
-                self._end(report)
+                self._leave(held, report)
                 return
             entry = self._store.get(fence)
             if entry is None:
@@ -244,6 +245,10 @@ class Inbox:
         """Orders that are not over."""
         return len(self._held)
 
+    def lacking(self) -> list[tuple[Order, Waiting]]:
+        """Orders whose steps are not loaded here."""
+        return [(held.order, held.lacks) for held in tuple(self._waiting.values()) if held.lacks is not None]
+
     # From the reporter
 
     def acknowledged(self, fences: Sequence[Fence]) -> None:
@@ -257,8 +262,7 @@ class Inbox:
             if held is None:
                 return
             if not self._executor.interrupt(fence, Stopping.ASKED):
-                order = held.order
-                self._end(end_report(fence, order.operator, agent=self._here, at=self._clock(), line=None))
+                self._leave(held, end_report(fence, held.order.operator, agent=self._here, at=self._clock(), line=None))
 
     # Inside
 
@@ -299,15 +303,45 @@ class Inbox:
             self._executor.interrupt(other, Stopping.ASKED)
         else:
             line = stop_line(Stopping.ASKED, self._clock())
-            self._end(end_report(other, held.order.operator, agent=self._here, at=self._clock(), line=line))
+            self._leave(held, end_report(other, held.order.operator, agent=self._here, at=self._clock(), line=line))
 
     def _hold(self, held: _Held) -> _Held:
         fence = held.order.fence
         self._held[fence] = held
         if not held.began:
             self._waiting[fence] = held
+            if not self._loaded(held.order):
+                self._miss(held)
         self._newest[(fence.dag_key, fence.sub_task)] = fence
         return held
+
+    def _loaded(self, order: Order) -> bool:
+        return self._executor.tools.registry.has_step(order.step)
+
+    def _miss(self, held: _Held) -> None:
+        """Its step is not loaded. Where it was RUNNING already, its log says so; else its home is not told that it begins."""
+        order, at = held.order, self._clock()
+        why = f"step {order.step} is not loaded here: bring its playbook back and start this agent again, or cancel the dag"
+        held.lacks = Waiting(why, at, 0, 1)
+        _log.warning("an order of dag %s %s waits: %s", order.dag_id, order.dag_name, why)
+        if held.resumed:
+            line = LogLine(at // 1000, at, Level.WARN, f"waits: {why}", _NOT_LOADED)
+            self._reporter.tell(order.home, order.maintainer, self._shown(order, (line,)))
+
+    def _leave(self, held: _Held, report: Report) -> None:
+        """It does not begin in this life: it has ended when nothing that an earlier life left of it goes on."""
+        if held.lacks is not None:
+            line = LogLine(report.at // 1000, report.at, Level.ERROR, held.lacks.why, _NOT_LOADED)
+            report = replace(report, lines=(line, *report.lines))
+        if not held.resumed:
+            self._end(report)
+            return
+        held.began, held.resumed, held.lacks = True, False, None
+        self._waiting.pop(report.fence, None)
+        self._bury(report)
+
+    def _bury(self, report: Report) -> None:
+        self._executor.bury(report.fence, lambda lines: self._hear(replace(report, lines=(*lines, *report.lines))))
 
     def _unbegun(self, interrupt: Interrupt) -> Report:
         line = stop_line(interrupt.cause, self._clock())
@@ -336,37 +370,11 @@ class Inbox:
         self._hold(_Held(order, began=True))
         now = self._clock()
         line = LogLine(now // 1000, now, Level.ERROR, INTERRUPTED_TEXT, INTERRUPTED_CODE)
-        report = end_report(entry.fence, order.operator, agent=self._here, at=now, line=line)
-        self._executor.bury(entry.fence, lambda lines: self._hear(replace(report, lines=(*lines, *report.lines))))
+        self._bury(end_report(entry.fence, order.operator, agent=self._here, at=now, line=line))
 
     def _admit_later(self) -> None:
-        """A slot is free, or a sub-task. Not on the thread that freed it, because admitting writes to the store; on one for all."""
-        if not self._waiting:
-            return
-        with self._admission:
-            self._wanted = True
-            if self._admits:
-                self._admission.notify()
-                return
-            self._admits = True
-        threading.Thread(target=self._admit_on, name="inbox-admit", daemon=True).start()
-
-    def _admit_on(self) -> None:
-        """Whenever it is wanted, until nobody has wanted it for a while."""
-        while True:
-            with self._admission:
-                if not self._wanted:
-                    self._admission.wait(_ADMISSION_IDLE_SECONDS)
-                if not self._wanted or self._closed.is_set():
-                    self._admits = False
-                    return
-                self._wanted = False
-            try:
-                self._admit()
-            except Exception as error:  # noqa: BLE001 - who waits is admitted at the next try
-                _log.log(logging.WARNING if isinstance(error, TryAgain) else logging.ERROR, "orders wait: %s", error, exc_info=error)
-                self._closed.wait(self._limits.backoff_seconds_min)
-                self._admit_later()
+        if self._waiting:
+            self._admission.want()
 
     def _admit(self) -> None:
         """Begin what waits, the oldest first, as far as there are workers."""
@@ -374,6 +382,8 @@ class Inbox:
         for fence, held in tuple(self._waiting.items()):
             if self._executor.knows(fence.dag_key, fence.sub_task) is not None:
                 continue  # an earlier attempt has not ended yet
+            if held.lacks is not None:
+                continue
             if held.doubtful:
                 self._ask(held)
                 continue

@@ -338,8 +338,8 @@ class Engine:
     # Looking on
 
     def waiting(self, dag_key: str) -> Mapping[int, Waiting]:
-        """What the running sub-tasks of that dag wait for on this agent, by index; those that wait for nothing are left out."""
-        found = {}
+        """What that dag's sub-tasks wait for on this agent, by index; those that wait for nothing, or for a worker, are left out."""
+        found = {order.fence.sub_task: waiting for order, waiting in self._inbox.lacking() if order.fence.dag_key == dag_key}
         for attempt in self.executor.attempts():
             waiting = attempt.transcript.waiting
             if attempt.dag_key == dag_key and waiting is not None:
@@ -362,6 +362,7 @@ class Engine:
                 troubles |= served.dispatcher.troubles
                 if served.scheduler.trouble:
                     troubles[f"{name} home"] = served.scheduler.trouble
+        troubles |= {f"an order of dag {order.dag_id} {order.dag_name}": waiting.why for order, waiting in self._inbox.lacking()}
         if keeper is not None and keeper.trouble:
             troubles["lease"] = keeper.trouble
         return EngineStatus(
