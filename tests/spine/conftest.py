@@ -6,9 +6,11 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pymysql
 import pytest
 
-from tests.spine.host import Host
+from oboe.domain.errors import OboeError
+from tests.spine.host import Host, eventually
 from tests.spine.world import World
 from tests.store.seekdb_server import SeekdbServer, missing
 
@@ -45,7 +47,7 @@ def world(make_world: Callable[..., World]) -> World:
 
 
 class _Shared:
-    """A cluster of two for many tests. One that a test left under maintenance is replaced."""
+    """A cluster of two for many tests. One that a test left otherwise than it found it is replaced."""
 
     def __init__(self, root: Path, store_port: int) -> None:
         self._root = root
@@ -54,7 +56,7 @@ class _Shared:
         self._world: World | None = None
 
     def world(self) -> World:
-        if self._world is not None and not (self._world.whole() and len(self._world.hosts) == 2):
+        if self._world is not None and not (len(self._world.hosts) == 2 and self._settled(self._world)):
             self.end()
         if self._world is None:
             self._count += 1
@@ -68,6 +70,14 @@ class _Shared:
                 raise
             self._world = world
         return self._world
+
+    @staticmethod
+    def _settled(world: World) -> bool:
+        """What a test began may end a moment after it."""
+        try:
+            return bool(eventually(world.as_new, 2.0))
+        except (AssertionError, OboeError, pymysql.Error):
+            return False
 
     def end(self) -> None:
         world, self._world = self._world, None

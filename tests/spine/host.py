@@ -198,6 +198,15 @@ class Host:
     def identity(self) -> str:
         return str(self.public("/api/v1/info").get("identity", ""))
 
+    def troubled(self) -> bool:
+        """Something is held, slow or to fail here."""
+        return any(path.name.split(".")[0] in ("hold", "slow", "fail", "gate", "plant") for path in self.own.iterdir())
+
+    def runs(self) -> bool:
+        """Its database does."""
+        file = self.base / "database.json"
+        return file.exists() and bool(json.loads(file.read_text())["running"])
+
     def database(self, running: bool) -> None:
         """Stop or start its database behind everybody's back."""
         file = self.base / "database.json"

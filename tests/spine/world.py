@@ -184,6 +184,16 @@ class World:
         found = {name: value for name in names if (value := local.value(name)) is not None}
         return found | {"members": {str(member.address): member for member in local.members()}, "base": host.base.exists()}
 
+    def as_new(self) -> bool:
+        """It is whole, and of its hosts none is silent, at work, troubled, or without its database."""
+        return self.whole() and all(map(self._at_rest, self.hosts))
+
+    def _at_rest(self, host: Host) -> bool:
+        told = host.public("/api/v1/status")
+        if not told or told["agent"]["identity"] != "CLUSTER AGENT" or told["underMaintenance"]:
+            return False
+        return not host.troubled() and host.runs() and not self.get(host, "/task/dag/unfinish")["contents"]
+
     def members(self) -> set[int]:
         return {port for (port,) in self.store.rows("SELECT port FROM member")}
 
