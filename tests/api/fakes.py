@@ -140,7 +140,10 @@ class FakeControl:
         self.changed.append("set_agent_password")
         self.keys.agent = password.reveal()
 
-    def forward_to_master(self, request: ForwardedRequest) -> ForwardedAnswer:
+    def master_address(self) -> Address | None:
+        return None
+
+    def forward_to_master(self, request: ForwardedRequest, *, seconds: float) -> ForwardedAnswer:
         self._ask("forward", request)
         assert self.master is not None
         return self.master(request)

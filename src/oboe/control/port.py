@@ -49,8 +49,12 @@ class ForwardedRequest:
     password: Secret
     from_agent: Address
     language: str = ""
+    trace_id: str = ""
+    """The caller's own, if it sent one."""
     keys: bytes = field(default=b"", repr=False)
     """AES key ‖ IV, for the few answers that are encrypted."""
+    local: bool = False
+    """It came over the FOLLOWER's unix socket, from somebody who may do everything there: it needs no password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +151,11 @@ class Control(Protocol):
     def agent(self) -> AgentView: ...
     def status(self, *, probe_timeout: float = 2.0) -> StatusView: ...
     def set_agent_password(self, password: Secret) -> None: ...
-    def forward_to_master(self, request: ForwardedRequest) -> ForwardedAnswer:
-        """FOLLOWER only. `Refused` ``forward.no_master``; `Unreachable`."""
+    def master_address(self) -> Address | None:
+        """Of a FOLLOWER; None: it knows none."""
+
+    def forward_to_master(self, request: ForwardedRequest, *, seconds: float) -> ForwardedAnswer:
+        """FOLLOWER only. `Refused` ``forward.no_master``; `Unreachable` ``forward.silent`` after so many seconds."""
 
     # Reading tasks
     def dag(self, ref: Ref, *, details: bool = True, asked_at: float | None = None) -> DagView:

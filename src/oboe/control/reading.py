@@ -39,7 +39,7 @@ T = TypeVar("T")
 ASK_SECONDS = 2.0
 """How long another agent may take to answer a read; one that hangs is left out after that."""
 
-GATHER_SECONDS = 1.5
+GATHER_SECONDS = 1.3
 """How long all others together may take where they are only part of an answer, which is due within 2 s."""
 
 JOINING_SECONDS = 2.0
@@ -183,7 +183,8 @@ class Reading:
             raise Refused("agent.identity_unknown", f"an agent that is {identity.name.replace('_', ' ')} has no list of unfinished tasks")
         own = self.unfinished_agent(details=details)
         if identity is not Identity.CLUSTER_AGENT:
-            return Gathered(own)
+            master = self._local.master() if identity is Identity.FOLLOWER else None  # its list it is, and it did not answer
+            return Gathered(own, [] if master is None else [master.address])
         others = self._from_others(ListDags("unfinished", details))
         try:
             cluster = self.unfinished_cluster(details=details)
@@ -208,8 +209,8 @@ class Reading:
         led = self.newest_agents_maintenance(details=False)
         for view in led:
             leader = view.dag.leader
-            if leader is None or fold.settled(view.dag) or leader.dag_key in found:
-                continue
+            if leader is None or fold.settled(view.dag) or leader.dag_key in found or leader.agent in led.missing:
+                continue  # nobody is waited for twice
             main = self._by_key(leader.home, leader.agent, leader.dag_key, details)
             if main is not None:
                 found[leader.dag_key] = main

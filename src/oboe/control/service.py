@@ -22,7 +22,7 @@ from oboe.control.users import Users
 from oboe.control.views import AgentView, ClusterView, DagView, Landmarks, Preview, Ref, Seen, ServerView, StatusView, WaitView
 from oboe.control.waits import Waits
 from oboe.database.port import DatabaseState, Driver
-from oboe.domain.errors import OboeError, Refused
+from oboe.domain.errors import OboeError, Refused, Unreachable
 from oboe.domain.model import Dag
 from oboe.domain.values import Address, Identity
 from oboe.engine.ports import DagStore, Page
@@ -123,11 +123,21 @@ class Oboe:
     def set_agent_password(self, password: Secret) -> None:
         self._local.remember(agent_password=password)
 
-    def forward_to_master(self, request: ForwardedRequest) -> ForwardedAnswer:
+    def master_address(self) -> Address | None:
         master = self._local.master()
+        return None if master is None else master.address
+
+    def forward_to_master(self, request: ForwardedRequest, *, seconds: float) -> ForwardedAnswer:
+        master = self.master_address()
         if master is None:
             raise Refused("forward.no_master", "this FOLLOWER knows no MASTER")
-        return self._peers().call(master.address, "http.forward", request, ForwardedAnswer, timeout=30)
+        try:
+            return self._peers().call(master, "http.forward", request, ForwardedAnswer, timeout=seconds)
+        except Unreachable as error:
+            if error.code != "agent.unreachable":
+                raise
+            hint = "is it running? What a FOLLOWER is asked, its MASTER answers"
+            raise Unreachable("forward.silent", f"the MASTER {error.message}", hint=hint) from error
 
     def ready(self) -> Mapping[str, Any]:
         waits = list(self._troubles())

@@ -193,6 +193,11 @@ def _sealed(call: Call, make: Callable[[float], Secret]) -> str:
     return secrecy.seal_body(call.keys, make(call.received_at).reveal().encode()).decode()
 
 
+def _of_another(call: Call) -> bool:
+    """A FOLLOWER removes itself."""
+    return address_of(call.bind(AgentAddress)) != call.control.agent().address
+
+
 _OF_THE_MASTER = {"auth.agent_password": "agent.unavailable"}
 """The MASTER refuses the password that was given for it: no reason for the caller to log in again."""
 _PROBE = ("ob_query_timeout",)
@@ -205,11 +210,11 @@ ROUTES = (
     Route(method="GET", path="/time", handler=get_time, public=True, answers=str),
     Route(method="GET", path="/git-info", handler=get_git_info, public=True, answers=GitInfo),
     Route(method="GET", path="/secret", handler=get_secret, public=True, answers=PublicKey),
-    Route(method="GET", path="/agents/status", handler=get_statuses, answers=dict[str, AgentStatus], query=_PROBE),
+    Route(method="GET", path="/agents/status", handler=get_statuses, answers=dict[str, AgentStatus], query=_PROBE, gathers=True),
     Route(method="POST", path="/agent/join", handler=join, body=Join, answers=DagObject, query=_DRY, lookup=_OF_THE_MASTER),
     Route(method="POST", path="/agent", handler=join, body=Join, answers=DagObject, query=_DRY, lookup=_OF_THE_MASTER),
-    Route(method="POST", path="/agent/remove", handler=remove, body=AgentAddress, answers=DagObject, query=_DRY),
-    Route(method="DELETE", path="/agent", handler=remove, body=AgentAddress, answers=DagObject, query=_DRY),
+    Route(method="POST", path="/agent/remove", handler=remove, body=AgentAddress, answers=DagObject, query=_DRY, of_master=_of_another),
+    Route(method="DELETE", path="/agent", handler=remove, body=AgentAddress, answers=DagObject, query=_DRY, of_master=_of_another),
     Route(method="POST", path="/agent/password", handler=set_password, rule=Rule.NEW_AGENT_PASSWORD, body=NewPassword),
     Route(method="POST", path="/login", handler=login, rule=Rule.LOGIN, answers=str),
     Route(method="POST", path="/logout", handler=logout, body=Logout),

@@ -24,6 +24,7 @@ from oboe.api.obshell import agents, cluster, life, tasks
 from oboe.api.obshell.auth import Admitted, Door, Rule
 from oboe.api.obshell.errors import translate
 from oboe.api.obshell.ids import is_obproxy
+from oboe.api.obshell.passing_on import TRACE_HEADER, PassingOn
 from oboe.api.obshell.printed import Printed
 from oboe.api.obshell.route import NO_CONTENT, Call, Route, Routes, parse_query
 from oboe.api.shared.envelope import NO_DATA, new_trace_id, wrap
@@ -42,7 +43,6 @@ PREFIXES = (PREFIX, "/rpc/v1")
 
 ROUTES = (*agents.ROUTES, *cluster.ROUTES, *life.ROUTES, *tasks.ROUTES)
 
-TRACE_HEADER = "x-obshell-trace-id"
 _WHO = "root"
 """Whoever may ask here is one, to requests by key."""
 
@@ -66,6 +66,7 @@ class Obshell:
         self.door = self._door = door or Door(control.keys)
         self.routes = Routes(prefix, routes)
         self._printed = Printed()
+        self._passing_on = PassingOn(control)
 
     def answer(self, request: Request) -> Answer:
         """Answer one request; called on a worker thread. Never raises what a client caused."""
@@ -78,9 +79,9 @@ class Obshell:
             if not route.public:
                 ahead = None if route.foresee is None else partial(route.foresee, call)
                 admitted = self._door.admit(request, _rule(route, values), ahead)
-                if admitted.forward is not None:
-                    return self._passed_on(request, route, admitted) or self.answer(request)
                 _take(call, admitted, request.body)
+                if admitted.forward is not None or (admitted.plain and self._follows() and route.of_master(call)):
+                    return self._passed_on(request, route, call, admitted) or self.answer(request)
             return self._once(request, route, call.body, lambda: _handled(request, call, route))
         except OboeError as error:
             return _refused(request, call, error, guessing=error.code in _GUESSES)
@@ -96,7 +97,7 @@ class Obshell:
             target=forwarded.target,
             path=unquote(path),
             query=query,
-            headers={"accept-language": forwarded.language},
+            headers={"accept-language": forwarded.language, TRACE_HEADER: forwarded.trace_id},
             body=forwarded.body,
             source=str(forwarded.from_agent.ip),
             received_at=received_at,
@@ -125,19 +126,29 @@ class Obshell:
         call = self._call(request, values)
         call.forwarded_by, call.keys = forwarded.from_agent, forwarded.keys
         try:
-            self._door.check_password(forwarded.header, forwarded.password)
+            if not forwarded.local:
+                self._door.check_password(forwarded.header, forwarded.password)
         except OboeError as error:
             return _refused(request, call, error)
         return _handled(request, call, route)
 
-    def _passed_on(self, request: Request, route: Route, admitted: Admitted) -> Answer | None:
+    def _passed_on(self, request: Request, route: Route, call: Call, admitted: Admitted) -> Answer | None:
         """The MASTER's answer. None: it has let this agent go meanwhile, which is no FOLLOWER any more and has to answer by itself."""
+
+        def ask() -> Answer:
+            if route.gathers:
+                return self._passing_on.ask_or_answer(request, route, call, admitted, lambda: _handled(request, call, route))
+            return self._passing_on.ask(request, route, call, admitted)
+
         try:
-            answer = self._once(request, route, _opened(admitted, request.body), lambda: self._forward(request, admitted))
+            answer = self._once(request, route, call.body, ask)
         except OboeError as error:
             if self._follows() or (request.method != "GET" and error.code not in _NOT_HEARD):
-                raise
+                guessing = route.gathers and self._passing_on.is_guess(admitted, request.received_at)
+                return _refused(request, call, error, guessing=guessing)
         else:
+            if answer.status == 401:
+                self._door.disown(admitted)
             if answer.status < 400 or request.method != "GET" or self._follows():
                 return answer
         self._door.disown(admitted)
@@ -145,30 +156,6 @@ class Obshell:
 
     def _follows(self) -> bool:
         return self._control.agent().identity is Identity.FOLLOWER
-
-    def _forward(self, request: Request, admitted: Admitted) -> Answer:
-        header = admitted.header
-        body = secrecy.open_body(header.keys, request.body) if request.body else b""
-        forwarded = ForwardedRequest(
-            method=request.method,
-            target=request.target,
-            body=body,
-            header=admitted.name,
-            password=header.password,
-            from_agent=self._control.agent().address,
-            language=request.headers.get("accept-language", ""),
-            keys=header.keys,
-        )
-        answer = self._control.forward_to_master(forwarded)
-        if answer.status == 401:
-            self._door.disown(admitted)
-        return Answer(
-            status=answer.status,
-            body=answer.body,
-            content_type=answer.content_type,
-            headers=tuple(answer.headers),
-            guessing=answer.status == 401,
-        )
 
     def _call(self, request: Request, values: Mapping[str, str]) -> Call:
         return Call(

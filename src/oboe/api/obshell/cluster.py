@@ -196,6 +196,11 @@ def _root_password(call: Call, given: Secret) -> Secret:
     return opened
 
 
+def _always(call: Call) -> bool:
+    """What concerns all agents is the MASTER's, whoever asks."""
+    return True
+
+
 _DRY = ("dry_run",)
 _OF_THE_TARGET = {
     "maintenance.held": "maintenance.cluster_held",
@@ -208,15 +213,47 @@ _OF_THE_TARGET = {
 _CLUSTER_HELD = {"maintenance.held": "maintenance.cluster_held"}
 
 ROUTES = (
-    Route(method="POST", path="/observer/config", handler=configure_observer, body=ObserverConfig, answers=DagObject, query=_DRY),
-    Route(method="PUT", path="/observer/config", handler=configure_observer, body=ObserverConfig, answers=DagObject, query=_DRY),
-    Route(method="POST", path="/obcluster/config", handler=configure_cluster, body=ClusterConfig, answers=DagObject, query=_DRY),
-    Route(method="PUT", path="/obcluster/config", handler=configure_cluster, body=ClusterConfig, answers=DagObject, query=_DRY),
-    Route(method="POST", path="/ob/init", handler=init, body=Init, answers=DagObject, query=_DRY),
+    Route(
+        method="POST",
+        path="/observer/config",
+        handler=configure_observer,
+        body=ObserverConfig,
+        answers=DagObject,
+        query=_DRY,
+        of_master=_always,
+    ),
+    Route(
+        method="PUT",
+        path="/observer/config",
+        handler=configure_observer,
+        body=ObserverConfig,
+        answers=DagObject,
+        query=_DRY,
+        of_master=_always,
+    ),
+    Route(
+        method="POST",
+        path="/obcluster/config",
+        handler=configure_cluster,
+        body=ClusterConfig,
+        answers=DagObject,
+        query=_DRY,
+        of_master=_always,
+    ),
+    Route(
+        method="PUT",
+        path="/obcluster/config",
+        handler=configure_cluster,
+        body=ClusterConfig,
+        answers=DagObject,
+        query=_DRY,
+        of_master=_always,
+    ),
+    Route(method="POST", path="/ob/init", handler=init, body=Init, answers=DagObject, query=_DRY, of_master=_always),
     Route(method="POST", path="/ob/scale_out", handler=scale_out, body=ScaleOut, answers=DagObject, query=_DRY, lookup=_OF_THE_TARGET),
     Route(method="POST", path="/ob/scale_in", handler=scale_in, body=ScaleIn, answers=DagObject, query=_DRY, lookup=_CLUSTER_HELD),
     Route(method="DELETE", path="/observer", handler=scale_in, body=ScaleIn, answers=DagObject, query=_DRY, lookup=_CLUSTER_HELD),
-    Route(method="GET", path="/ob/info", handler=get_cluster, answers=ClusterInfo),
-    Route(method="GET", path="/ob/agents", handler=get_agents, answers=list[AgentAddress]),
+    Route(method="GET", path="/ob/info", handler=get_cluster, answers=ClusterInfo, of_master=_always),
+    Route(method="GET", path="/ob/agents", handler=get_agents, answers=list[AgentAddress], of_master=_always),
     Route(method="GET", path="/observer/info", handler=get_observer, answers=ObserverInfo),
 )

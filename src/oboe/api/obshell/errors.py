@@ -85,6 +85,7 @@ TABLE: Mapping[str, tuple[str, int]] = {
     "agent.identity_unknown": ("Agent.Identify.Unknown", 500),
     "agent.not_member": ("Agent.NotExist", 400),
     "agent.no_master": ("Agent.NoMaster", 500),
+    "forward.silent": ("Agent.RPC.RequestFailed", 500),
     "forward.no_master": ("Request.Forward.MasterAgent.NotFound", 500),
     "agent.unknown": ("Agent.NotExist", 400),
     "agent.already_member": ("Agent.AlreadyExists", 500),

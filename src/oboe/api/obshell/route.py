@@ -173,6 +173,10 @@ class Route:
     """What the handler will wait for, to be carried out on another thread before: the request is not verified yet. It changes nothing."""
     streams: bool = False
     """It answers with server-sent events, and may do so for long."""
+    gathers: bool = False
+    """It answers with what several agents have, within 2 s, and names those that are missing."""
+    of_master: Callable[[Call], bool] = lambda call: False
+    """Whether a FOLLOWER passes it on even when nobody has to be verified."""
 
 
 class Routes:

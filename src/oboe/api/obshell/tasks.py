@@ -242,7 +242,15 @@ _OPERATED = PreviewObject | None
 
 
 ROUTES = (
-    Route(method="GET", path="/task/dag/unfinish", handler=get_unfinished, answers=list[DagObject], query=_DETAILS),
+    Route(
+        method="GET",
+        path="/task/dag/unfinish",
+        handler=get_unfinished,
+        answers=list[DagObject],
+        query=_DETAILS,
+        gathers=True,
+        of_master=lambda call: True,
+    ),
     Route(
         method="GET",
         path="/task/dag/ob/unfinish",
@@ -252,7 +260,7 @@ ROUTES = (
         query=_DETAILS,
     ),
     Route(method="GET", path="/task/dag/agent/unfinish", handler=get_agent_unfinished, answers=list[DagObject], query=_DETAILS),
-    Route(method="GET", path="/task/dag/agent/main_dags", handler=get_main_dags, answers=list[DagObject], query=_DETAILS),
+    Route(method="GET", path="/task/dag/agent/main_dags", handler=get_main_dags, answers=list[DagObject], query=_DETAILS, gathers=True),
     Route(
         method="GET",
         path="/task/dag/maintain/ob",
@@ -262,7 +270,14 @@ ROUTES = (
         foresee=_foresee_cluster_maintenance,
     ),
     Route(method="GET", path="/task/dag/maintain/agent", handler=get_agent_maintenance, answers=DagObject, query=_DETAILS),
-    Route(method="GET", path="/task/dag/maintain/agents", handler=get_agents_maintenance, answers=list[DagObject], query=_DETAILS),
+    Route(
+        method="GET",
+        path="/task/dag/maintain/agents",
+        handler=get_agents_maintenance,
+        answers=list[DagObject],
+        query=_DETAILS,
+        gathers=True,
+    ),
     Route(
         method="GET",
         path="/task/dags/ob",
