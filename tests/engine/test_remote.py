@@ -318,6 +318,23 @@ def test_another_maintainer_takes_over_what_is_under_way(cluster: Cluster, sketc
     assert dag.epoch == 2
 
 
+def test_another_maintainers_word_is_enough_for_an_agent_that_was_dead(cluster: Cluster, sketch: Sketch) -> None:
+    """It asks who gave the order whether it is still wanted: nobody answers there any more, and nothing else happens on it."""
+    sketch.stage("gate", Gate, agents=(C,))
+    dag = cluster.submit(sketch.plan())
+    eventually(lambda: DONE[dag.key])
+    for agent in (A, C):
+        cluster.sites[agent].die()
+    again = cluster.sites[C].born_again()
+    eventually(lambda: "does not answer" in str(again.engine.status().troubles))
+    cluster.maintain(B, 2)
+    GATES[dag.key].set()
+    dag = cluster.over(dag)
+    assert states(dag) == [("SUCCEEDED", "RUN", 1)]
+    assert DONE[dag.key] == ["do gate 1", "do gate 1 resumed"]
+    eventually(lambda: again.engine.status().troubles == {})
+
+
 def order_for(attempt: int, *, key: str = "k" * 32) -> Order:
     return Order(
         fence=Fence(key, 0, 1, attempt),

@@ -287,7 +287,8 @@ class Inbox:
         if order.deadline > held.order.deadline:
             self._executor.extended(order.fence, order.deadline)
         if not held.began:
-            held.order, held.since = order, time.monotonic()
+            held.order, held.since, held.asked = order, time.monotonic(), False
+            self._admit_later()  # whoever was asked whether it is still wanted may never answer
             return
         self._reporter.redirect(order.fence, order.maintainer)
         held.order = order
@@ -420,7 +421,13 @@ class Inbox:
             return
         held.asked = True
         order = held.order
-        self._reporter.ask(order.home, order.maintainer, self._started(order), lambda verdict: self._answered(held, verdict))
+        self._reporter.ask(
+            order.home,
+            order.maintainer,
+            self._started(order),
+            lambda verdict: self._answered(held, verdict),
+            wanted=lambda: held.asked and held.order is order and self._waiting.get(order.fence) is held,
+        )
 
     def _answered(self, held: _Held, verdict: Verdict) -> None:
         fence = held.order.fence

@@ -151,8 +151,10 @@ class Reporter:
             home = outgoing.home
         self._put(fence, home, maintainer)
 
-    def ask(self, home: Home, maintainer: Address, report: Report, answered: Callable[[Verdict], None]) -> None:
-        """Tell it, and hear what its home makes of it, sooner or later."""
+    def ask(
+        self, home: Home, maintainer: Address, report: Report, answered: Callable[[Verdict], None], *, wanted: Callable[[], bool]
+    ) -> None:
+        """Tell it, and hear what its home makes of it, sooner or later; as long as that is ``wanted``."""
 
         def send() -> None:
             verdict = self._courier.report(home, maintainer, report)
@@ -160,7 +162,7 @@ class Reporter:
                 raise TryAgain("report.no_home", f"nobody serves the home of dag {report.fence.dag_key} now")
             answered(verdict)
 
-        self._lanes.put((home, maintainer), ("ask", report.fence), send)
+        self._lanes.put((home, maintainer), ("ask", report.fence), send, wanted=wanted)
 
     def tell_again(self, home: Home, maintainer: Address, report: Report) -> None:
         """Once, now, what its home has acknowledged long ago. `Unreachable`, `TryAgain`."""
