@@ -59,8 +59,8 @@ walks: $(STAMP) ## Walk the state machine at random, its store going back in one
 crash: bytecode ## Kill agents at every write and every message; EVERY=1, RUNS=4 at once, RESUME=1 goes on
 	$(BIN)/python -m tests.crash --every $(EVERY) --jobs $(RUNS) --record .bench/crash.json $(if $(RESUME),--resume)
 
-kills: bytecode ## Kill agents with SIGKILL at every node of what makes, changes, starts and stops a cluster
-	KILLS=all $(BIN)/python -m pytest tests/spine/test_killed_everywhere.py tests/lifecycle/test_killed.py
+kills: bytecode ## Kill agents with SIGKILL at every node of what makes, changes, starts and stops a cluster, and of what undoes it
+	KILLS=all $(BIN)/python -m pytest tests/spine/test_killed_everywhere.py tests/spine/test_killed_undone.py tests/lifecycle/test_killed.py
 
 recycled: bytecode ## Write gigabytes until a stopped standby's redo is gone; see what its start says, and rebuild it
 	RECYCLED=all $(BIN)/python -m pytest tests/lifecycle/test_recycled.py

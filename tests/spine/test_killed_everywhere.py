@@ -42,14 +42,19 @@ def meant(steps: Iterable[str]) -> list[str]:
     return [step.removesuffix(" *") for step in steps if EVERYWHERE or step.endswith(" *")]
 
 
-def killed_at(gates: dict[Host, list[str]]) -> list[str]:
-    """Kill whoever stands at a gate, open it, begin the agent again, until all were killed everywhere; the steps in their order."""
+def killed_at(gates: dict[Host, list[str]], *, together: bool = False) -> list[str]:
+    """Kill whoever stands at a gate, open it, begin the agent again, until all were killed everywhere; the steps in their order.
+
+    ``together``: whoever stands there, all of them are killed, and begin again one after the other."""
     killed: list[str] = []
     for _ in range(sum(map(len, gates.values()))):
         host, step = eventually(lambda: next(((each, at) for each in gates if (at := each.at_gate())), None))
-        host.kill()
+        dying = list(gates) if together else [host]
+        for each in dying:
+            each.kill()
         host.open_gate(step)
-        host.begin()
+        for each in dying:
+            each.begin()
         killed.append(step)
     return killed
 
