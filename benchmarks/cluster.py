@@ -18,7 +18,7 @@ import pymysql
 
 from benchmarks.sizes import Unmeasured
 from benchmarks.surroundings import end_processes
-from demo.world import free_ports
+from demo.ports import free_ports
 from oboe.cli.client import API, AgentClient
 from oboe.cli.dags import FAILED, read_dag
 from oboe.config import Settings

@@ -10,25 +10,22 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from demo.ports import free_ports
 from oboe.domain.values import Address
 
-__all__ = ["Agent", "DemoError", "World", "free_ports"]
+__all__ = ["Agent", "DemoError", "World"]
 
 _MARK = "OBOE_DEMO"
-_PORTS = range(21000, 32000)
-"""Below the ports that systems give to outgoing connections, so that none is taken between looking and listening."""
 _AGENT_END_SECONDS = 10.0
 _END_SECONDS = 20.0
 
@@ -65,7 +62,10 @@ class World:
 
     def start_agents(self, count: int) -> None:
         """Start them side by side with ``oboe agent start``, each on loopback ports of its own."""
-        ports = iter(free_ports(4 * count))
+        try:
+            ports = iter(free_ports(4 * count))
+        except OSError as error:
+            raise DemoError(f"{error}") from error
         self.agents = tuple(
             Agent(f"agent{n}", self.root / f"agent{n}", Address("127.0.0.1", next(ports)), next(ports), next(ports), next(ports))
             for n in range(1, count + 1)
@@ -130,24 +130,6 @@ class World:
             return ("seekdb" in program or "oboe" in program) and any(f"{self.root}/agent" in word for word in words)
         except psutil.Error:
             return False
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports on which nobody listens now, on any address."""
-    found: list[int] = []
-    with ExitStack() as held:
-        start = int.from_bytes(os.urandom(2)) % len(_PORTS)
-        for offset in range(len(_PORTS)):
-            if len(found) == count:
-                return found
-            port = _PORTS[(start + offset) % len(_PORTS)]
-            listener = held.enter_context(socket.socket())
-            try:
-                listener.bind(("0.0.0.0", port))
-            except OSError:
-                continue
-            found.append(port)
-    raise DemoError(f"there are no {count} free ports between {_PORTS.start} and {_PORTS.stop}")
 
 
 def _start_command(agent: Agent) -> list[str]:

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from demo.world import free_ports
+from demo.ports import free_ports
 from oboe.config import Settings
 from oboe.daemon import Agent
 from oboe.database.fake import FakeDriver

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from demo.world import free_ports
+from demo.ports import free_ports
 from oboe.cli.main import oboe
 from oboe.config import Settings
 from oboe.control.port import Caller

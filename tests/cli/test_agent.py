@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from demo.world import free_ports
+from demo.ports import free_ports
 from oboe.cli.failure import Exit
 
 

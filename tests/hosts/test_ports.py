@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from demo.ports import free_ports
 from oboe.hosts.ports import first_free, is_free, listeners
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -32,9 +38,9 @@ def test_the_listener_is_named(taken_port: int) -> None:
 def test_a_port_is_free_again_once_its_server_is_gone() -> None:
     with socket.socket() as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        server.bind(("127.0.0.1", 0))
+        (port,) = free_ports(1)
+        server.bind(("127.0.0.1", port))
         server.listen(1)
-        port = server.getsockname()[1]
         with socket.create_connection(("127.0.0.1", port)) as client:
             accepted, _ = server.accept()
             accepted.close()
@@ -43,9 +49,22 @@ def test_a_port_is_free_again_once_its_server_is_gone() -> None:
 
 
 def test_the_first_free_port_is_neither_taken_nor_promised(taken_port: int) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        free = probe.getsockname()[1]
+    (free,) = free_ports(1)
     assert first_free(iter([taken_port, free]), taken=()) == free
     assert first_free(iter([taken_port, free]), taken=(free,)) is None
     assert first_free(iter([taken_port, free]), tries=1) is None
+
+
+def test_what_is_promised_to_one_process_is_given_to_nobody_else() -> None:
+    """Though nobody listens there yet; it is back when that process is gone."""
+    program = "from demo.ports import free_ports; import sys; print(*free_ports(300), flush=True); sys.stdin.read()"
+    held = set(free_ports(3))
+    other = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    try:
+        assert other.stdout is not None
+        promised = set(map(int, other.stdout.readline().split()))
+        assert len(promised) == 300
+        assert not promised & held
+        assert not promised & set(free_ports(300))
+    finally:
+        other.communicate()

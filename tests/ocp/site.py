@@ -15,7 +15,7 @@ from typing import Any
 from unittest import mock
 from urllib.parse import urlencode
 
-from demo.world import free_ports
+from demo.ports import free_ports
 from oboe import daemon
 from oboe.api.obshell.ids import encode
 from oboe.cli.client import AgentClient

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from demo.world import free_ports
+from demo.ports import free_ports
 from oboe.cli.client import API, AgentClient
 from oboe.cli.dags import FAILED, SUCCEED, DagShown, read_dag
 from oboe.config import Settings

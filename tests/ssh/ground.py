@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from demo.world import free_ports
+from demo.ports import RPC_OFFSET, free_ports
 from oboe.control.hosts import _planned
 from oboe.control.port import Caller
 from oboe.control.views import DagView, Ref
@@ -37,7 +37,7 @@ class Machine:
     """One host, as it is on disk."""
 
     def __init__(self, ground: Ground, name: str) -> None:
-        (self.port,) = free_ports(1)
+        (self.port,) = free_ports(1, offset=RPC_OFFSET)
         self.name = name
         self.home, self.prefix = ground.root / name / "home", ground.root / name / "oboe"
         (ground.root / name).mkdir()

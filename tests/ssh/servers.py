@@ -18,7 +18,7 @@ from typing import Any
 import asyncssh
 import psutil
 
-from demo.world import free_ports
+from demo.ports import free_ports
 from oboe.hosts.ssh import Login, Target
 from oboe.kit.secret import Secret
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from demo.world import free_ports
+from demo.ports import free_ports
 from oboe.hosts import far_side
 
 

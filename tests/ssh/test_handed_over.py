@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 
-from demo.world import free_ports
+from demo.ports import free_ports
 from oboe.cli.client import AgentClient, operate_agent
 from oboe.cli.failure import AnswerError
 from oboe.hosts.ssh import HostKey

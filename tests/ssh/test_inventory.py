@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from demo.world import free_ports
+from demo.ports import RPC_OFFSET, free_ports
 from oboe.cli.main import oboe
 from oboe.control.hosts import ACTIONS
 from oboe.domain.errors import Refused
@@ -41,7 +41,7 @@ class Desk:
         self.site, self.server, self.place = site, server, place
         self.key = place / "login key"
         self.key.write_text(server.key.reveal())
-        self.agent = "127.0.0.1:{}".format(*free_ports(1))
+        self.agent = "127.0.0.1:{}".format(*free_ports(1, offset=RPC_OFFSET))
 
     def __call__(self, *words: str, status: int = 0) -> Any:
         ended = CliRunner().invoke(oboe, ["host", *words, "--agent", str(self.site.address), "--json"], catch_exceptions=False)

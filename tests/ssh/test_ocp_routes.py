@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 
-from demo.world import free_ports
+from demo.ports import free_ports
 from oboe.hosts.ssh import HostKey
 from oboe.kit.secret import Secret
 from oboe.membership.inventory import Host

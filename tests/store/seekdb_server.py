@@ -12,7 +12,7 @@ from typing import Any
 
 import pymysql
 
-from demo.world import free_ports
+from demo.ports import free_ports
 
 __all__ = ["SeekdbServer", "missing"]
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Mapping
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from demo.world import free_ports
+from demo.ports import RPC_OFFSET, free_ports
 
 from .page import HOME, PAGE, Command, File, Shell, fits, normal, parse
 
 PORTS = ("2886", "2887")
 """Of the page."""
-RPC_OFFSET = 1000
 _LOOPBACK = int(IPv4Address("127.0.0.1"))
 """As ids of an agent's dags begin, followed by its port."""
 
@@ -21,7 +19,7 @@ _LOOPBACK = int(IPv4Address("127.0.0.1"))
 def lived(directory: Path) -> tuple[list[tuple[Command, list[str]]], Mapping[str, str]]:
     """Every command with what it printed, and what stands for what in that."""
     directory = directory.resolve()
-    ports = dict(zip(PORTS, map(str, sorted(_pairs_of_ports(len(PORTS)))), strict=True))
+    ports = dict(zip(PORTS, map(str, sorted(free_ports(len(PORTS), offset=RPC_OFFSET))), strict=True))
     shell = Shell(directory, ports)
     printed = []
     try:
@@ -52,18 +50,3 @@ def test_another_output_does_not_fit() -> None:
     assert not fits(shown, normal(["agent 127.0.0.1:2886 stopped (pid 7, home /home/ann/a1)", "took 12.0 s"]))
     assert not fits(shown, normal(["agent 127.0.0.1:2886 started (pid 7, home /home/ann/a1)"]))
     assert not fits((), ["more"])
-
-
-def _pairs_of_ports(count: int) -> list[int]:
-    """Free, and so is the one where agents talk to each other."""
-    found: list[int] = []
-    while len(found) < count:
-        (port,) = free_ports(1)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port + RPC_OFFSET))
-            except OSError:
-                continue
-        if port not in found:
-            found.append(port)
-    return found
