@@ -1,7 +1,7 @@
 """Ports of loopback for agents and databases that are started side by side, by one program or by several at once.
 
 Looking whether a port is free says nothing of who begins to listen on it a moment later. So each is promised: to one process at a time,
-for as long as that process lives or until it has asked for many more. An agent that is ended and started again finds its port as it left it.
+for as long as that process lives or until it has asked for many more. An agent that is ended and started again finds its port free.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from pathlib import Path
@@ -152,3 +153,44 @@ def test_a_slow_call_takes_its_time(fake: FakeDriver, tmp_path: Path) -> None:
     before = time.monotonic()
     fake.observe(instance)
     assert time.monotonic() - before >= 0.05
+
+
+def test_who_looks_while_others_change_it_sees_one_state_or_the_other_and_no_change_is_lost(fake: FakeDriver, tmp_path: Path) -> None:
+    """As agents and a test do, side by side."""
+    primary, standby, run = deployed(fake, tmp_path / "a"), deployed(fake, tmp_path / "b"), RunDouble()
+    fake.start(primary, source=None, run=run)
+    over, strange = threading.Event(), []
+
+    def look() -> None:
+        while not over.is_set():
+            try:
+                fake.dial(standby.ip, standby.mysql_port, user="root", password=NOBODY)
+            except (Unreachable, Refused):
+                continue
+            except Exception as error:  # noqa: BLE001 - whatever it is
+                strange.append(error)
+
+    def come_and_go() -> None:
+        for _ in range(50):
+            fake.start(standby, source=Endpoint(primary.ip, primary.rpc_port), run=RunDouble())
+            fake.stop(standby, graceful=False, run=RunDouble())
+
+    def alter() -> None:
+        for number in range(50):
+            fake.alter(Path(primary.base_dir), **{f"fact{number}": number})
+
+    lookers = [threading.Thread(target=look) for _ in range(2)]
+    changers = [threading.Thread(target=work) for work in (come_and_go, alter)]
+    for thread in (*lookers, *changers):
+        thread.start()
+    for number in range(50):
+        fake.create_store_user(primary, NOBODY, f"user{number}", PASSWORD)
+    for thread in changers:
+        thread.join()
+    over.set()
+    for thread in lookers:
+        thread.join()
+    assert strange == []
+    known = json.loads((Path(primary.base_dir) / "database.json").read_bytes())
+    assert {f"user{number}" for number in range(50)} <= set(known["users"])
+    assert {f"fact{number}" for number in range(50)} <= set(known)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -111,7 +110,4 @@ def _out(joiner: Host) -> dict[str, object]:
 
 
 def _change(host: Host, user: str, password: str) -> None:
-    file = host.base / "database.json"
-    known = json.loads(file.read_text())
-    known["users"][user] = sha256(password.encode()).hexdigest()
-    file.write_text(json.dumps(known))
+    host.alter(users=host.known()["users"] | {user: sha256(password.encode()).hexdigest()})

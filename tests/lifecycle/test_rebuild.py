@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from oboe.cli.client import OWN, AgentClient
@@ -39,12 +37,11 @@ def ask(client: AgentClient, host: Host) -> DagShown:
 
 def mark(host: Host) -> None:
     """Something that the old database had."""
-    file = host.base / "database.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"old": True}))
+    host.alter(old=True)
 
 
 def is_new(host: Host) -> bool:
-    return "old" not in json.loads((host.base / "database.json").read_text())
+    return "old" not in host.known()
 
 
 def test_a_standby_whose_redo_is_gone_is_rebuilt_and_its_start_goes_on(cluster: World, standby: Host) -> None:
@@ -130,8 +127,7 @@ def test_a_database_that_runs_as_a_primary_beside_the_primary_is_not_wiped(clust
     mark(standby)
     with planted(rebuild_standby.CheckStandby):
         dag = cluster.failed(first, ask(cluster.client(first), standby), why=PLANTED)
-    file = standby.base / "database.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"running": True, "role": "PRIMARY"}))
+    standby.alter(running=True, role="PRIMARY")
     for port in (standby.agent.local.instance().mysql_port, standby.agent.local.instance().rpc_port):  # type: ignore[union-attr]
         (standby.shared / "servers" / f"127.0.0.1_{port}").write_text(str(standby.base))
     dag = cluster.operate(first, dag, "RETRY")

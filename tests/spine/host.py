@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pymysql
 from pymysql.connections import Connection
+from pymysql.constants import ER
 
 from oboe import daemon
 from oboe.config import Settings
@@ -65,7 +67,14 @@ class Store:
         """End every connection that looks at it."""
         for row in self.run("SHOW PROCESSLIST"):
             if row[3] == self.name:
-                self.run(f"KILL {row[0]}")
+                self._kill(row[0])
+
+    def _kill(self, connection: int) -> None:
+        try:
+            self.run(f"KILL {connection}")
+        except pymysql.err.Error as error:
+            if error.args[0] != ER.NO_SUCH_THREAD:  # it has ended by itself
+                raise
 
 
 class HostDriver(FakeDriver):
@@ -204,13 +213,20 @@ class Host:
 
     def runs(self) -> bool:
         """Its database does."""
+        return bool(self.known().get("running"))
+
+    def alter(self, **facts: Any) -> None:
+        """From now on these are so of its database, behind everybody's back."""
+        FakeDriver(self.shared).alter(self.base, **facts)
+
+    def known(self) -> dict[str, Any]:
+        """Of its database; nothing where there is none."""
         file = self.base / "database.json"
-        return file.exists() and bool(json.loads(file.read_text())["running"])
+        return dict(json.loads(file.read_bytes())) if file.exists() else {}
 
     def database(self, running: bool) -> None:
         """Stop or start its database behind everybody's back."""
-        file = self.base / "database.json"
-        file.write_text(json.dumps(json.loads(file.read_text()) | {"running": running}))
+        self.alter(running=running)
         if not running:
             self.store.cut_off()
 

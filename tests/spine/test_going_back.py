@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -124,8 +123,7 @@ def test_another_primary_may_lack_commits_so_its_dags_are_asked_about(make_world
     dag, before, epoch = _half_lost(world, master, joiner)
     before.come_back()
     master.database(running=False)
-    file = follower.base / "database.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"role": "PRIMARY", "source": ""}))
+    follower.alter(role="PRIMARY", source="")
     joiner.troubles.release("deploy")
     eventually(lambda: _epoch(world) > epoch)
     _waits_for_a_person(world, follower, dag.id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 from oboe.engine.limits import Limits
@@ -141,9 +140,6 @@ def test_an_agent_whose_password_is_wrong_comes_up_says_so_and_recovers(make_wor
 
 def _users(host: Host, user: str, password: str) -> str:
     """Change a password behind everybody's back; the one that it had."""
-    file = host.base / "database.json"
-    known = json.loads(file.read_text())
-    before = known["users"][user]
-    known["users"][user] = password
-    file.write_text(json.dumps(known))
-    return str(before)
+    users = host.known()["users"]
+    host.alter(users=users | {user: password})
+    return str(users[user])

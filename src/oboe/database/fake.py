@@ -12,11 +12,13 @@ share a directory, and with it know each other's databases::
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,7 @@ _HELD_SECONDS = 120.0
 _AGE_SECONDS = 60.0
 """How old a fake server is when it begins, so that nobody waits for its age."""
 _OWNER = "fake database"
+_FILE, _NEW = "database.json", ".new"
 _VERSION = "1.4.0.0"
 
 
@@ -70,6 +73,11 @@ class FakeDriver:
 
     def slow(self, call: str, seconds: float) -> None:
         _write(self._directory / f"slow.{call}", seconds)
+
+    def alter(self, base: Path, **facts: Any) -> None:
+        """From now on these are so of the database in that directory, behind everybody's back: ``running``, ``role``, ``users``…"""
+        with self._alone():
+            _write(base / _FILE, _read(base) | facts)
 
     # The product
 
@@ -102,28 +110,31 @@ class FakeDriver:
 
     def destroy(self, instance: Instance, run: Run) -> None:
         self._called("destroy", run)
-        self._forget(instance)
-        for place in reversed(_places(instance)):
-            directories.remove(place, _OWNER)
+        with self._alone():
+            self._forget(instance)
+            for place in reversed(_places(instance)):
+                directories.remove(place, _OWNER)
         run.log(f"{instance.base_dir} is gone")
 
     def start(self, instance: Instance, *, source: Endpoint | None, run: Run) -> None:
         self._called("start", run)
         if not directories.is_claimed(_base(instance), _OWNER):
             raise StepFailed("database.not_deployed", f"{instance.base_dir} was not made by oboe")
-        known = _read(_base(instance))
-        if not known.get("running"):
-            known = known or self._born(source)
-            _write(_file(instance), {**known, "running": True, "began": time.time_ns(), "pid": os.getpid()})
-        for port in (instance.mysql_port, instance.rpc_port):
-            self._server(instance.ip, port).write_text(instance.base_dir)
+        with self._alone():
+            known = _read(_base(instance))
+            if not known.get("running"):
+                known = known or self._born(source)
+                _write(_file(instance), {**known, "running": True, "began": time.time_ns(), "pid": os.getpid()})
+            for port in (instance.mysql_port, instance.rpc_port):
+                _put(self._server(instance.ip, port), instance.base_dir)
         run.log(f"the fake database in {instance.base_dir} answers")
 
     def stop(self, instance: Instance, *, graceful: bool, run: Run) -> None:
         self._called("stop", run)
-        if known := _read(_base(instance)):
-            _write(_file(instance), {**known, "running": False})
-        self._forget(instance)
+        with self._alone():
+            if known := _read(_base(instance)):
+                _write(_file(instance), {**known, "running": False})
+            self._forget(instance)
 
     def _born(self, source: Endpoint | None) -> dict[str, Any]:
         """A primary, or what its source has, users and all."""
@@ -187,10 +198,9 @@ class FakeDriver:
 
     def dial(self, ip: str, port: int, *, user: str, password: Secret, timeout: float = 5.0, database: str = "") -> Connection[Any]:
         self._called("dial")
-        path = self._server(ip, port)
-        if not path.exists():
+        base = self._base_at(ip, port)
+        if base is None:
             raise Unreachable("database.unreachable", f"nobody answers at {ip}:{port}")
-        base = Path(path.read_text())
         self._logged_in(base, user, password)
         return self._opened(base, (ip, port, user, password, database))
 
@@ -213,13 +223,13 @@ class FakeDriver:
 
     def secure(self, instance: Instance, invited: Sequence[str], password: Secret | None = None) -> None:
         self._called("secure")
-        known = self._logged_in(_base(instance), "root", password or Secret(""))
-        _write(_file(instance), {**known, "invited": list(invited)})
+        with self._alone():
+            known = self._logged_in(_base(instance), "root", password or Secret(""))
+            _write(_file(instance), {**known, "invited": list(invited)})
 
     def let_in(self, connection: Connection[Any], invited: Sequence[str]) -> None:
         self._called("let_in")
-        base = self._ends[connection]
-        _write(base / "database.json", {**_read(base), "invited": list(invited)})
+        self.alter(self._ends[connection], invited=list(invited))
 
     def set_root_password(self, instance: Instance, old: Secret, new: Secret) -> None:
         self._called("set_root_password")
@@ -251,14 +261,15 @@ class FakeDriver:
 
     def _change(self, instance: Instance, root_password: Secret, **users: Secret | None) -> None:
         """On every database that follows this one, too: users are replicated."""
-        self._logged_in(_base(instance), "root", root_password)
-        sources = {f"{instance.ip}:{instance.rpc_port}"}
-        bases = {Path(path.read_text()) for path in (self._directory / "servers").iterdir()}
-        for base in {_base(instance)} | {base for base in bases if _read(base).get("source") in sources}:
-            known = _read(base)
-            kept = {name: text for name, text in known["users"].items() if name not in users}
-            given = {name: _kept(secret) for name, secret in users.items() if secret is not None}
-            _write(base / "database.json", {**known, "users": {**kept, **given}})
+        with self._alone():
+            self._logged_in(_base(instance), "root", root_password)
+            sources = {f"{instance.ip}:{instance.rpc_port}"}
+            bases = {Path(path.read_text()) for path in (self._directory / "servers").iterdir() if path.suffix != _NEW}
+            for base in {_base(instance)} | {base for base in bases if _read(base).get("source") in sources}:
+                known = _read(base)
+                kept = {name: text for name, text in known["users"].items() if name not in users}
+                given = {name: _kept(secret) for name, secret in users.items() if secret is not None}
+                _write(base / _FILE, {**known, "users": {**kept, **given}})
 
     # Files
 
@@ -269,21 +280,38 @@ class FakeDriver:
         _waited(run, lambda: time.monotonic() >= until, f"{call} is slow")
         held = self._directory / f"hold.{call}"
         _waited(run, lambda: not held.exists(), f"{call} is held")
-        failure = self._directory / f"fail.{call}"
-        if failure.exists():
-            asked = json.loads(failure.read_text())
-            if asked["times"] > 1:
+        if (self._directory / f"fail.{call}").exists():
+            self._fail(self._directory / f"fail.{call}")
+
+    def _fail(self, failure: Path) -> None:
+        with self._alone():
+            asked: dict[str, Any] = json.loads(failure.read_bytes()) if failure.exists() else {}
+            if asked.get("times", 0) > 1:
                 _write(failure, {**asked, "times": asked["times"] - 1})
             else:
-                failure.unlink()
+                failure.unlink(missing_ok=True)
+        if asked:
             raise StepFailed(asked["code"], asked["text"])
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Of all threads and processes that share the directory, the only one that changes what is known there. Not to be nested."""
+        with (self._directory / "lock").open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def _server(self, ip: str, port: int) -> Path:
         return self._directory / "servers" / f"{ip}_{port}"
 
+    def _base_at(self, ip: str, port: int) -> Path | None:
+        try:
+            return Path(self._server(ip, port).read_text())
+        except FileNotFoundError:
+            return None
+
     def _at(self, ip: str, port: int) -> dict[str, Any]:
-        path = self._server(ip, port)
-        return _read(Path(path.read_text())) if path.exists() else {}
+        base = self._base_at(ip, port)
+        return {} if base is None else _read(base)
 
     def _forget(self, instance: Instance) -> None:
         for port in (instance.mysql_port, instance.rpc_port):
@@ -331,19 +359,23 @@ def _places(instance: Instance) -> list[Path]:
 
 
 def _file(instance: Instance) -> Path:
-    return _base(instance) / "database.json"
+    return _base(instance) / _FILE
 
 
 def _read(base: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads((base / "database.json").read_bytes())
+        found: dict[str, Any] = json.loads((base / _FILE).read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return {}
     return found
 
 
 def _write(path: Path, value: Any) -> None:
+    _put(path, json.dumps(value))
+
+
+def _put(path: Path, text: str) -> None:
     """Whole or not at all: others read it, and write it."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.new")
-    beside.write_text(json.dumps(value))
+    beside = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}{_NEW}")
+    beside.write_text(text)
     beside.replace(path)
