@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from demo.world import free_ports
+from demo.ports import free_ports
 from oboe.api.obshell.app import Obshell
 from oboe.api.shared.exchange import Request
 from oboe.control.port import ForwardedAnswer, ForwardedRequest
