@@ -9,7 +9,7 @@ from oboe.domain.events import Dispatch, Effect, Interrupt, Recall
 from oboe.domain.guards import why_not
 from oboe.domain.model import Dag
 from oboe.domain.state import dag_state, executor, node_state
-from oboe.domain.tally import tally_of, timer_of
+from oboe.domain.tally import open_ones, tally_of, timer_of
 from oboe.domain.values import Asked, MaintenanceKind, Operator, State
 
 __all__ = [
@@ -103,7 +103,8 @@ def next_timer(dag: Dag) -> int:
         times.append(0 if state is State.FAILED else dag.paused.until)
     elif not dag.started_at and not dag.cancelled:
         times.append(dag.not_before)
-    for index, sub_task in enumerate(dag.sub_tasks):
+    for index in open_ones(dag.sub_tasks):
+        sub_task = dag.sub_tasks[index]
         if sub_task.live or (sub_task.resting and dag.paused is None):
             times.append(timer_of(sub_task, dag.plan.nodes[dag.plan.node_of[index]]))
     return min(filter(None, times), default=0)
@@ -116,7 +117,8 @@ def open_dispatches(dag: Dag) -> tuple[Effect, ...]:
     effects: list[Effect] = [Recall(agent) for agent in dag.recalled]
     if dag.recalled_at:
         return tuple(effects)
-    for index, sub_task in enumerate(dag.sub_tasks):
+    for index in open_ones(dag.sub_tasks):
+        sub_task = dag.sub_tasks[index]
         if sub_task.unconfirmed or (sub_task.live and sub_task.stopping):
             effects.append(Interrupt(index, sub_task.stopping))
         elif sub_task.live:

@@ -57,7 +57,7 @@ from oboe.domain.guards import guard
 from oboe.domain.model import Dag, SubTask
 from oboe.domain.regress import attempted, lose_patience, recall, take_in, unwind, wait_for_facts
 from oboe.domain.state import bound_to_maintainer, executor, halted, turn
-from oboe.domain.tally import timer_of
+from oboe.domain.tally import open_ones, timer_of
 from oboe.domain.values import Address, HomeKind, Mark, Operator, State, Stopping
 from oboe.domain.work import Work
 
@@ -233,18 +233,25 @@ def _wake(work: Work) -> None:
     # What a person's word asked for is named below, if it is still open: a report that came with it may have confirmed the end.
     work.effects = [effect for effect in work.effects if not isinstance(effect, Interrupt)]
     _end_pause(work)
-    open_before = [index for index, sub_task in enumerate(work.sub_tasks) if sub_task.live or sub_task.unconfirmed]
+    open_before = open_ones(work.sub_tasks)
     for index in open_before:
         _let_time_pass(work, index)
     if not _held_back(work):
         if not work.dag.started_at:
             work.set(started_at=work.now)
-        for node in range(len(work.dag.plan.nodes)):
+        for node in _their_turn(work):
             _ready_those(work, node, work.dag.plan.sub_tasks_of(node))
     _let_marks_fall(work)
     for index in open_before:
         _name_again(work, index)
     work.set_timer()
+
+
+def _their_turn(work: Work) -> list[int]:
+    """Nodes with something left to do, and nothing in the way. What one of them readies is in the way of none of them."""
+    tally, back = work.tally, work.dag.operator is Operator.ROLLBACK
+    left, blocked = (tally.not_undone, tally.down) if back else (tally.not_done, tally.up)
+    return [node for node, (some, none) in enumerate(zip(left, blocked, strict=True)) if some and not none]
 
 
 def _let_marks_fall(work: Work) -> None:

@@ -7,11 +7,12 @@ tuple of sub-tasks and one plan. `tally_of` makes them afresh for a dag that has
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 
 from oboe.domain.model import Dag, NodePlan, Plan, SubTask
 from oboe.domain.values import READY, ROLLBACK, RUNNING, Mark, Operator
 
-__all__ = ["Tally", "tally_of", "timer_of"]
+__all__ = ["Tally", "open_ones", "tally_of", "timer_of"]
 
 
 class Tally:
@@ -132,6 +133,13 @@ class Tally:
     def over(self, operator: Operator) -> bool:
         """Nothing is left to do for a dag with that operator."""
         return not (self.not_undone_total if operator is ROLLBACK else self.not_done_total)
+
+
+def open_ones(sub_tasks: Sequence[SubTask]) -> list[int]:
+    """Indices of what is READY, RUNNING (or rests), or was never confirmed to have ended: all that time or an agent may change.
+
+    Facts are read here, not properties: this looks at every sub-task of a dag."""
+    return [index for index, each in enumerate(sub_tasks) if each.state is READY or each.state is RUNNING or each.stopping_at]
 
 
 def timer_of(sub_task: SubTask, node: NodePlan) -> int:

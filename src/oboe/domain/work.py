@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from oboe.domain.events import Effect, Settled, Timer
 from oboe.domain.model import Dag, SubTask
 from oboe.domain.state import state_of
-from oboe.domain.tally import tally_of, timer_of
+from oboe.domain.tally import open_ones, tally_of, timer_of
 from oboe.domain.values import Address, State
 
 __all__ = ["Work"]
@@ -98,7 +98,8 @@ class Work:
             tally.due(dag.paused.until)
         elif not dag.started_at:
             tally.due(dag.not_before)
-        for index, sub_task in enumerate(self.sub_tasks):
+        for index in open_ones(self.sub_tasks):
+            sub_task = self.sub_tasks[index]
             if sub_task.live or (sub_task.resting and dag.paused is None):
                 tally.due(timer_of(sub_task, dag.plan.nodes[dag.plan.node_of[index]]))
 
