@@ -51,7 +51,7 @@ class Living:
     def finish(self, received: Received) -> Mapping[str, Any]:
         """The dag that was made, once it has succeeded."""
         assert received.status == 200, received.body
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             dag = self.send("GET", f"/api/v1/task/dag/{received.data['id']}").data
             if dag["state"] == "SUCCEED":

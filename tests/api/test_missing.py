@@ -17,7 +17,7 @@ from .client import Received, get
 from .fakes import FakeControl
 from .living import Living, living
 
-WITHIN_SECONDS = 2.0 + 1.0
+WITHIN_SECONDS = 2.0 + 2.5
 """Two for who hangs, one for a machine that has other things to do."""
 
 

@@ -22,7 +22,7 @@ from oboe.database.fake import FakeDriver
 from oboe.domain.model import Dag
 from oboe.domain.values import Address, HomeKind
 
-WAIT = 20.0
+WAIT = 60.0
 """Every wait of a test ends by then."""
 
 

@@ -32,7 +32,7 @@ from oboe.kit.step import Step
 from oboe.kit.typed import converted, decoder
 
 A, B, C = (Address("127.0.0.1", port) for port in (2886, 2887, 2888))
-WAIT = 20.0
+WAIT = 60.0
 """Every wait of a test ends by then."""
 QUICK = Limits(backoff_seconds_min=0.005, backoff_seconds_max=0.05, worker_idle_seconds=1.0, lane_idle_seconds=0.5, flush_seconds=0.02)
 

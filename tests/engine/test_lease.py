@@ -36,7 +36,7 @@ class Row:
         self.hang.set()
 
     def _reach(self) -> None:
-        self.hang.wait(10)
+        self.hang.wait(60)
         if self.away:
             raise Unreachable("database.away", "the database does not answer")
 
@@ -51,6 +51,11 @@ class Row:
                 self.home.begin_recall(epoch)
             self.held = (agent, epoch, now + ttl)
             return epoch
+
+    def give(self, agent: Address, epoch: int) -> None:
+        """For a minute, whoever has it."""
+        with self._lock:
+            self.held = (agent, epoch, time.monotonic() + 60)
 
     def renew(self, agent: Address, epoch: int, ttl: float) -> bool:
         self._reach()
@@ -82,9 +87,9 @@ class Watcher:
 
 def test_one_agent_holds_it_and_the_other_takes_over_when_it_stops() -> None:
     row = Row()
-    first = Watcher(row, A)
+    first = Watcher(row, A, LONGER)
     eventually(lambda: first.keeper.epoch)
-    second = Watcher(row, B)
+    second = Watcher(row, B, LONGER)
     eventually(lambda: second.keeper.maintainer())
     assert second.keeper.maintainer().agent == A  # type: ignore[union-attr]
     assert second.keeper.epoch is None
@@ -116,7 +121,7 @@ def test_a_lease_that_was_taken_away_is_noticed_at_the_renewal() -> None:
     row = Row()
     first = Watcher(row, A)
     eventually(lambda: first.keeper.epoch)
-    row.held = (B, 7, time.monotonic() + 60)
+    row.give(B, 7)
     eventually(lambda: first.keeper.epoch is None)
     assert eventually(lambda: first.keeper.maintainer()).epoch == 7
     first.keeper.stop()
@@ -131,7 +136,7 @@ def test_a_holder_whose_home_cannot_be_served_lets_go_and_tries_again(make_site:
             raise Unreachable("cluster.no_primary", "no primary")
         return MemoryHome()
 
-    site = make_site(limits=SHORT).start()
+    site = make_site(limits=LONGER).start()
     site.engine.watch_lease(row, home)
     eventually(site.engine.serves_cluster)
     assert site.engine.status().epoch == 3
@@ -139,7 +144,7 @@ def test_a_holder_whose_home_cannot_be_served_lets_go_and_tries_again(make_site:
 
 def test_the_holder_serves_the_cluster_and_its_successor_goes_on(make_site: Callable[..., Site], sketch: Sketch) -> None:
     row, home, courier = Row(), MemoryHome(), Loose()
-    first, second = (make_site(here=agent, courier=courier, limits=SHORT).start() for agent in (A, B))
+    first, second = (make_site(here=agent, courier=courier, limits=LONGER).start() for agent in (A, B))
     first.engine.watch_lease(row, lambda: home)
     eventually(first.engine.serves_cluster)
     second.engine.watch_lease(row, lambda: home)

@@ -9,7 +9,7 @@ from hashlib import sha256
 
 import pytest
 
-from oboe.control.reading import GATHER_SECONDS
+from oboe.control import reading, service
 from tests.lifecycle.cluster import asked, leaves, runs, scope
 from tests.lifecycle.test_emergency import command
 from tests.lifecycle.test_sdk import sdk
@@ -17,6 +17,8 @@ from tests.spine.host import Host, eventually
 from tests.spine.world import PASSWORD, World
 
 HANGS_SECONDS = 2.0
+BUSY_SECONDS = 2.5
+"""For a machine that has other things to do; a call that nobody bounds takes five."""
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,7 @@ def test_a_member_that_hangs_delays_a_list_by_two_seconds_at_most_and_is_named(
     asleep = half_asleep[2]
     begun = time.monotonic()
     received = asked(half_asleep[at], "GET", path)
-    assert time.monotonic() - begun < HANGS_SECONDS + 1.0  # a second for a machine that has other things to do
+    assert time.monotonic() - begun < HANGS_SECONDS + BUSY_SECONDS
     assert received.status == 200
     assert received.headers["x-oboe-missing"] == str(asleep.address)
     if path == "/agents/status":
@@ -56,14 +58,16 @@ def test_a_client_library_is_answered_in_time_while_a_member_hangs(half_asleep: 
     begun = time.monotonic()
     assert client.get_unfinished_dags() == []
     assert len(client.get_all_agent_last_maintenance_dag()) == 2
-    assert time.monotonic() - begun < 2 * (HANGS_SECONDS + 1.0)
+    assert time.monotonic() - begun < 2 * (HANGS_SECONDS + BUSY_SECONDS)
 
 
 @pytest.mark.parametrize("path", ["/task/dag/maintain/ob", "/ob/info", "/ob/agents", "/task/dags/ob"])
-def test_what_needs_nobody_else_does_not_notice(half_asleep: tuple[Host, Host, Host], path: str) -> None:
+def test_what_needs_nobody_else_does_not_notice(half_asleep: tuple[Host, Host, Host], monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    for module in (reading, service):
+        monkeypatch.setattr(module, "GATHER_SECONDS", 60.0)
     begun = time.monotonic()
     received = asked(half_asleep[0], "GET", path)
-    assert time.monotonic() - begun < GATHER_SECONDS
+    assert time.monotonic() - begun < 15
     assert received.status in (200, 404)
 
 

@@ -35,7 +35,7 @@ from tests.ocp.steps import ACTS, DONE, GATES, Graph, Node
 __all__ = ["PASSWORD", "WAIT", "Answered", "Client", "Site", "eventually"]
 
 PASSWORD = "correct horse battery"
-WAIT = 20.0
+WAIT = 60.0
 """Every wait of a test ends by then."""
 
 

@@ -139,7 +139,7 @@ def test_who_stops_in_the_middle_is_cut_off_and_holds_nobody_up(said: bytes) -> 
     with port_of(credentials(), bounds=bounds) as (port, _), socket.create_connection((HERE, port), timeout=10) as stream:
         stream.sendall(said)
         assert get(port, "/api/v1/info", None).status == 200
-        assert closed_within(stream, 3)
+        assert closed_within(stream, 8)
 
 
 def test_a_head_that_drips_is_cut_off_however_steadily() -> None:
@@ -149,12 +149,12 @@ def test_a_head_that_drips_is_cut_off_however_steadily() -> None:
         stream.settimeout(0.05)
         begun = time.monotonic()
         with suppress(BrokenPipeError, ConnectionResetError):
-            while time.monotonic() - begun < 5:
+            while time.monotonic() - begun < 15:
                 stream.sendall(b"X: y\r\n")
                 with suppress(TimeoutError):
                     if not stream.recv(100):
                         break
-        assert time.monotonic() - begun < 3
+        assert time.monotonic() - begun < 8
 
 
 def test_silent_connections_beyond_the_bound_are_closed_and_the_port_answers_again() -> None:

@@ -27,7 +27,7 @@ __all__ = ["PASSWORD", "SSHD", "OpenSsh", "Server", "StandIn"]
 PASSWORD = "ssh pass phrase"
 """That the stand-in takes."""
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:" + os.environ.get("PATH", ""))
-_START_SECONDS = 10.0
+_START_SECONDS = 60.0
 
 
 class Server:
@@ -105,7 +105,7 @@ class OpenSsh(Server):
         if self._process is not None:
             self.cut()
             self._process.send_signal(signal.SIGTERM)
-            self._process.wait(10)
+            self._process.wait(60)
             self._process = None
 
 
