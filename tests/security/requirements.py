@@ -57,6 +57,8 @@ REQUIREMENTS = (
             "api/test_auth.py::test_of_many_replays_at_once_one_gets_through",
             "api/test_auth.py::test_no_header_is_ever_accepted_twice_however_little_room_there_is",
             "api/test_hostile.py::test_a_header_that_was_used_opens_no_route_again",
+            "api/test_used_headers.py::test_no_used_header_is_good_again_after_a_kill",
+            "api/test_used_headers.py::test_of_a_file_that_cannot_be_read_what_the_clients_of_before_made_is_refused",
         ),
     ),
     Requirement(

@@ -9,12 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from oboe.api.description import together
 from oboe.api.obshell.app import PREFIXES, Obshell
+from oboe.api.obshell.auth import Door
 from oboe.api.obshell.openapi import document
 from oboe.api.ocp.app import PREFIX as OCP_PREFIX
 from oboe.api.ocp.app import Ocp
@@ -39,11 +41,20 @@ class Api:
     ``others`` are more applications by prefix; ``""`` takes the rest. With ``tls_only`` nothing else is answered over plain HTTP but
     ``others``, which keep their own secrets, and a few public routes."""
 
-    def __init__(self, control: Control, others: Mapping[str, ASGIApp], *, room: Room | None = None, tls_only: bool = False) -> None:
+    def __init__(
+        self,
+        control: Control,
+        others: Mapping[str, ASGIApp],
+        *,
+        room: Room | None = None,
+        tls_only: bool = False,
+        used_headers: Path | None = None,
+    ) -> None:
+        """``used_headers``: the file in which used headers outlive the process; None: they do not."""
         self._room = room = room or Room()
         self._tls_only = tls_only
         self._in_clear = (*others,)
-        self._obshell = Obshell(control)
+        self._obshell = Obshell(control, door=Door(control.keys, used_headers))
         self._own = own = own_api(control, self._obshell.door)
         self._tables = (self._obshell.routes, own.routes)
         obshell_face = Face(self._obshell.answer, self._obshell.refuse, room)
@@ -112,6 +123,7 @@ class Api:
 
     def stop(self) -> None:
         self._room.stop()
+        self._obshell.door.close()
 
 
 def app(control: Control, others: Mapping[str, ASGIApp] | None = None, *, room: Room | None = None, tls_only: bool = False) -> Api:

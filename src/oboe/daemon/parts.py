@@ -298,7 +298,8 @@ class Faces:
         hands = Handshakes(membership.local, membership.private_key, stores.own.under_maintenance)
         routes = handshake_routes(hands, guessed=lambda source: room.throttle.failed(source, time.monotonic()))
         others = dict.fromkeys(_HANDSHAKES, Starlette(routes=list(routes)))
-        self.api = Api(uses.control, others, room=room, tls_only=settings.tls == "required")
+        used_headers = membership.local.home / "run" / "used-headers"
+        self.api = Api(uses.control, others, room=room, tls_only=settings.tls == "required", used_headers=used_headers)
         register_verbs(
             wires.verbs,
             membership=MembershipVerbs(membership.local, membership.driver, membership.link, uses.control.status),

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
 from hashlib import sha256
+from pathlib import Path
 
 from oboe.api.obshell.opening import Ahead, Opener
 from oboe.api.obshell.regulars import Regulars
@@ -84,9 +85,10 @@ _NO_HEADER = secrecy.RequestHeader(password=Secret(""), expires="", uri="", keys
 class Door:
     """Verifies requests. Thread-safe."""
 
-    def __init__(self, keys: Keys) -> None:
+    def __init__(self, keys: Keys, used_headers: Path | None = None) -> None:
+        """``used_headers``: the file that keeps what was used across restarts."""
         self._keys = keys
-        self._replays = Replays()
+        self._replays = Replays(file=used_headers)
         self._opener = Opener()
         self._regulars = Regulars()
         self.sessions = Sessions(lambda: (keys.root_password(), keys.agent_password()))
@@ -115,6 +117,10 @@ class Door:
         if not forward and rule is not Rule.TOKEN:
             self._regulars.note(request.source, request.received_at)
         return Admitted(admitted.name, admitted.header, used if forward else None)
+
+    def close(self) -> None:
+        """When the agent stops."""
+        self._replays.close()
 
     def disown(self, admitted: Admitted) -> None:
         """The MASTER refused the password: the header counts as not used."""

@@ -1,4 +1,4 @@
-"""Remembers the headers that were used, until they expire: each may be used once.
+"""Remembers the headers that were used, until they expire: each may be used once, also after a restart of the agent.
 
 Invariant: a header that was accepted is not accepted again. When there is no room left, those that expire first are forgotten and
 everything that expires no later than they do is refused from then on; fresh headers expire later.
@@ -6,30 +6,48 @@ everything that expires no later than they do is refused from then on; fresh hea
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
+from hashlib import blake2b
+from pathlib import Path
+
+from oboe.api.obshell.used import DIGEST_BYTES, UsedHeaders
 
 __all__ = ["Replays"]
 
 HEADERS_MAX = 100_000
+_LOG = logging.getLogger(__name__)
 
 
 class Replays:
-    """Used headers by the second in which they expire. Thread-safe."""
+    """Used headers by the second in which they expire. Thread-safe. ``file``: where they are kept across restarts; None: nowhere."""
 
-    def __init__(self, limit: int = HEADERS_MAX) -> None:
+    def __init__(self, limit: int = HEADERS_MAX, *, file: Path | None = None) -> None:
         self._limit = limit
         self._lock = threading.Lock()
-        self._by_expiry: dict[int, set[bytes]] = {}
+        self._by_expiry: dict[int, dict[bytes, int]] = {}
+        """Digests, and where each is kept."""
         self._count = 0
         self._refused_until = 0
+        self._free: list[int] = []
+        self._never_taken = 0
+        self._kept: UsedHeaders | None = None
+        if file is not None:
+            self._open(file)
 
     def use(self, keys: bytes, expires: int, now: float) -> bool:
         """True the first time, False for ever after. ``expires`` is a Unix second that has not ended."""
+        digest = blake2b(keys, digest_size=DIGEST_BYTES).digest()
         with self._lock:
-            used = self._by_expiry.setdefault(expires, set())
-            if keys in used or expires <= self._refused_until:
+            used = self._by_expiry.get(expires)
+            if expires <= self._refused_until or (used is not None and digest in used):
                 return False
-            used.add(keys)
+            if used is None:
+                used = self._by_expiry[expires] = {}
+            used[digest] = place = self._place()
+            if self._kept is not None:
+                self._kept.take(place, expires, digest)
             self._count += 1
             if self._count > self._limit:
                 self._forget(now)
@@ -37,11 +55,28 @@ class Replays:
 
     def release(self, keys: bytes, expires: int) -> None:
         """It was no use after all: somebody else refused it."""
+        digest = blake2b(keys, digest_size=DIGEST_BYTES).digest()
         with self._lock:
-            used = self._by_expiry.get(expires, set())
-            if keys in used:
-                used.remove(keys)
-                self._count -= 1
+            place = self._by_expiry.get(expires, {}).pop(digest, None)
+            if place is None:
+                return
+            self._free.append(place)
+            self._count -= 1
+            if self._kept is not None:
+                self._kept.leave(place)
+
+    def close(self) -> None:
+        """Remembers in memory alone from then on."""
+        with self._lock:
+            kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.close()
+
+    def _place(self) -> int:
+        if self._free:
+            return self._free.pop()
+        self._never_taken += 1
+        return self._never_taken - 1
 
     def _forget(self, now: float) -> None:
         for second in sorted(self._by_expiry):
@@ -49,4 +84,19 @@ class Replays:
                 if self._count <= self._limit:
                     return
                 self._refused_until = second
-            self._count -= len(self._by_expiry.pop(second))
+                if self._kept is not None:
+                    self._kept.refuse_until(second)
+            forgotten = self._by_expiry.pop(second)
+            self._count -= len(forgotten)
+            self._free.extend(forgotten.values())
+
+    def _open(self, file: Path) -> None:
+        try:
+            self._kept = kept = UsedHeaders(file, self._limit + 1, time.time())
+        except OSError as error:
+            _LOG.error("%s cannot be used, a restart will forget which headers were used: %s", file, error.strerror)
+            return
+        for place, expires, digest in kept.found:
+            self._by_expiry.setdefault(expires, {})[digest] = place
+        self._count = len(kept.found)
+        self._refused_until, self._free, self._never_taken = kept.refused_until, kept.free, kept.never_taken
