@@ -60,7 +60,8 @@ crash: bytecode ## Kill agents at every write and every message; EVERY=1, RUNS=4
 	$(BIN)/python -m tests.crash --every $(EVERY) --jobs $(RUNS) --record .bench/crash.json $(if $(RESUME),--resume)
 
 kills: bytecode ## Kill agents with SIGKILL at every node of what makes, changes, starts and stops a cluster, and of what undoes it
-	KILLS=all $(BIN)/python -m pytest tests/spine/test_killed_everywhere.py tests/spine/test_killed_undone.py tests/lifecycle/test_killed.py
+	KILLS=all $(BIN)/python -m pytest tests/spine/test_killed_everywhere.py tests/spine/test_killed_undone.py tests/spine/test_killed_and_down.py \
+		tests/lifecycle/test_killed.py
 
 recycled: bytecode ## Write gigabytes until a stopped standby's redo is gone; see what its start says, and rebuild it
 	RECYCLED=all $(BIN)/python -m pytest tests/lifecycle/test_recycled.py

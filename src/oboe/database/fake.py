@@ -64,6 +64,10 @@ class FakeDriver:
         """The next so many calls of that name raise `StepFailed`."""
         _write(self._directory / f"fail.{call}", {"times": times, "text": text, "code": code})
 
+    def succeed(self, call: str) -> None:
+        """No more of them."""
+        (self._directory / f"fail.{call}").unlink(missing_ok=True)
+
     def hold(self, call: str) -> None:
         """Calls of that name wait until `release`."""
         (self._directory / f"hold.{call}").touch()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from oboe.database.port import Certificates, Driver, Endpoint, Instance
+from oboe.database.port import Certificates, DatabaseState, Driver, Endpoint, Instance
 from oboe.domain.model import Maintenance
 from oboe.domain.values import HomeKind, MaintenanceKind
 from oboe.kit import Run, Secret, Sketch, Step, playbook
@@ -18,6 +18,7 @@ __all__ = [
     "create_workdir",
     "deploy_instance",
     "destroy_workdir",
+    "have_running",
     "remove_instance",
     "start_instance",
     "start_observer",
@@ -82,6 +83,15 @@ def start_instance(run: Run, params: StartParams) -> None:
     run.log("observer health check, retry [1/300]")
     run.log("update self OB port")
     run.log("update OB port in all_agent")
+
+
+def have_running(run: Run, instance: Instance) -> Instance:
+    """The same. An instance that served is started again where its host restarted meanwhile: nothing else would."""
+    driver = run.use(Driver)
+    if driver.observe(instance).state is DatabaseState.ABSENT:
+        run.warn(f"the database in {instance.base_dir} is not running, though it was started: it is started again")
+        driver.start(instance, source=None, run=run)
+    return instance
 
 
 class CreateWorkdir(Step):

@@ -14,6 +14,7 @@ from oboe.kit import Run, Secret, Sketch, Step, playbook
 from oboe.membership.link import ClusterLink
 from oboe.membership.local import LocalAgent
 from oboe.membership.member import Member
+from oboe.playbooks.agent.observer import have_running
 
 __all__ = ["SyncParams", "sync_from_cluster", "synchronize"]
 
@@ -22,6 +23,8 @@ class SyncParams(msgspec.Struct):
     root_password: Secret
     store_password: Secret
     authority_key: Secret
+    start: bool = False
+    """Have this host's database running first: it was started for the cluster that this agent has just come to."""
 
 
 def synchronize(run: Run, params: SyncParams, *, quiet: bool = False) -> None:
@@ -30,6 +33,9 @@ def synchronize(run: Run, params: SyncParams, *, quiet: bool = False) -> None:
     ``quiet``: without the lines of *Synchronize agent from cluster*, for a step that has its own words for it."""
     say = (lambda _: None) if quiet else run.log
     local, link = run.use(LocalAgent), run.use(ClusterLink)
+    instance = local.instance()
+    if params.start and instance is not None:
+        have_running(run, instance)
     say("try to connect")
     local.remember(store_password=params.store_password)
     why = ["nothing yet"]

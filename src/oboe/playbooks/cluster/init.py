@@ -7,13 +7,15 @@ on a follower is a dag of that follower, led from here.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
 import msgspec
 
 from oboe.database.port import Driver, Endpoint, Instance
-from oboe.domain.errors import Interrupted, StepFailed
+from oboe.domain.errors import Interrupted, StepFailed, TryAgain, Unreachable
 from oboe.domain.model import Maintenance
 from oboe.domain.values import Address, HomeKind, Identity, MaintenanceKind
 from oboe.kit import Run, Secret, Sketch, Step, playbook
@@ -28,6 +30,7 @@ from oboe.playbooks.agent.observer import (
     StopParams,
     WorkdirParams,
     deploy_instance,
+    have_running,
     remove_instance,
     start_instance,
 )
@@ -145,7 +148,7 @@ class Bootstrap(_InitStep):
     def run(self, run: Run) -> None:
         run.log("try to connect to observer")
         standbys = [text for text in run.params(InitParams).agents if text != str(run.here)]
-        primary = _instance(run, run.here)
+        primary = have_running(run, _instance(run, run.here))
         if not standbys:
             return
         _wait_for_age(run, primary)
@@ -182,13 +185,14 @@ class MigrateTable(_InitStep):
         local = run.use(LocalAgent)
         password = local.secret("store_password") or Secret(secrets.token_urlsafe(24))
         local.remember(store_password=password)
-        driver = run.use(Driver)
-        driver.create_store_user(_instance(run, run.here), _current_root(run), STORE_USER, password)
+        instance = have_running(run, _instance(run, run.here))
+        run.use(Driver).create_store_user(instance, _current_root(run), STORE_USER, password)
         run.use(ClusterLink).create_schema()
 
     def rollback(self, run: Run) -> None:
         """Schema and user are dropped."""
-        run.use(Driver).drop_store(_instance(run, run.here), _current_root(run), STORE_USER)
+        with _unless_away(run):
+            run.use(Driver).drop_store(_instance(run, run.here), _current_root(run), STORE_USER)
         run.use(LocalAgent).forget("store_password")
 
 
@@ -199,7 +203,7 @@ class ModifyPassword(_InitStep):
 
     def run(self, run: Run) -> None:
         run.log("try to connect to observer")
-        instance, wanted = _instance(run, run.here), _wanted_root(run)
+        instance, wanted = have_running(run, _instance(run, run.here)), _wanted_root(run)
         run.log("Successfully connected to OceanBase. Try to modify password.")
         run.use(Driver).set_root_password(instance, _current_root(run), wanted)
         run.log("Save root password")
@@ -208,20 +212,21 @@ class ModifyPassword(_InitStep):
 
     def rollback(self, run: Run) -> None:
         """Root has the empty password again."""
-        instance = _instance(run, run.here)
-        run.use(Driver).set_root_password(instance, _current_root(run), Secret(""))
+        with _unless_away(run):
+            run.use(Driver).set_root_password(_instance(run, run.here), _current_root(run), Secret(""))
 
 
 class CreateUser(_InitStep):
     """The read-only user that a proxy logs in with."""
 
     def run(self, run: Run) -> None:
-        params = run.params(InitParams)
-        run.use(Driver).create_proxy_user(_instance(run, run.here), _current_root(run), params.proxyro_password)
+        instance, password = have_running(run, _instance(run, run.here)), run.params(InitParams).proxyro_password
+        run.use(Driver).create_proxy_user(instance, _current_root(run), password)
 
     def rollback(self, run: Run) -> None:
         """The user is dropped."""
-        run.use(Driver).drop_proxy_user(_instance(run, run.here), _current_root(run))
+        with _unless_away(run):
+            run.use(Driver).drop_proxy_user(_instance(run, run.here), _current_root(run))
 
 
 class MigrateData(_InitStep):
@@ -230,6 +235,7 @@ class MigrateData(_InitStep):
     def run(self, run: Run) -> None:
         local = run.use(LocalAgent)
         run.log("migrate all agents")
+        have_running(run, _instance(run, run.here))
         rows = []
         for text in run.params(InitParams).agents:
             member = _member(local, Address.parse(text))
@@ -243,7 +249,8 @@ class MigrateData(_InitStep):
 
     def rollback(self, run: Run) -> None:
         """The rows are removed."""
-        run.use(ClusterLink).empty()
+        with _unless_away(run):
+            run.use(ClusterLink).empty()
 
 
 class ConvertFollowers(_InitStep):
@@ -272,7 +279,7 @@ class SynchronizeAll(_InitStep):
 
     def run(self, run: Run) -> None:
         local = run.use(LocalAgent)
-        params = SyncParams(_wanted_root(run), _secret(local, "store_password"), _secret(local, "authority_key"))
+        params = SyncParams(_wanted_root(run), _secret(local, "store_password"), _secret(local, "authority_key"), start=True)
         if run.agent == run.here:
             synchronize(run, params)
         else:
@@ -393,6 +400,15 @@ def _secret(local: LocalAgent, name: str) -> Secret:
 
 def _wanted_root(run: Run) -> Secret:
     return run.use(LocalAgent).secret("root_password") or Secret("")
+
+
+@contextmanager
+def _unless_away(run: Run) -> Iterator[None]:
+    """An undo in the primary. One that does not answer is not waited for: the rest of the undo removes it as a whole."""
+    try:
+        yield
+    except (Unreachable, TryAgain) as error:
+        run.warn(f"not undone in the primary, which is removed as a whole: {error.message}")
 
 
 def _current_root(run: Run) -> Secret:

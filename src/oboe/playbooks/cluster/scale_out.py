@@ -90,7 +90,12 @@ class CreateTwin(_ScaleOutStep):
             main_dag_id=run.dag_id,
             workdir=workdir_for(run, _instance(run)),
             source=f"{primary.ip}:{primary.rpc_port}",
-            sync=SyncParams(*(local_secret(run, name) for name in ("root_password", "store_password", "authority_key"))),
+            sync=SyncParams(
+                root_password=local_secret(run, "root_password"),
+                store_password=local_secret(run, "store_password"),
+                authority_key=local_secret(run, "authority_key"),
+                start=True,
+            ),
         )
         child = run.lead(agent, "Local scale out", twin, name="Local scale out")
         run.log(f"create local scale out dag success, genericID:{child_id(run, child)}")
