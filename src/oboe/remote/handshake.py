@@ -16,7 +16,10 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import msgspec
@@ -200,20 +203,38 @@ def _http(agent: Address, method: str, path: str, headers: dict[str, str], body:
     connection = http.client.HTTPConnection(agent.ip, agent.port)
     try:
         connection.timeout = _left(deadline)
-        connection.request(method, path, body, headers)
-        if isinstance(connection.sock, socket.socket):
-            connection.sock.settimeout(_left(deadline))
-        response = connection.getresponse()
-        answer = response.read(ANSWER_BYTES_MAX + 1)
-    except TimeoutError as error:
-        raise _unreachable(agent, "it does not answer in time") from error
+        connection.connect()
+        with _cut_off(connection.sock, deadline):
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            answer = response.read(ANSWER_BYTES_MAX + 1)
     except (OSError, http.client.HTTPException) as error:
-        raise _unreachable(agent, error) from error
+        late = isinstance(error, TimeoutError) or time.monotonic() >= deadline
+        raise _unreachable(agent, "it does not answer in time" if late else error) from error
     finally:
         connection.close()
     if len(answer) > ANSWER_BYTES_MAX:
         raise _unreachable(agent, f"its answer has more than {ANSWER_BYTES_MAX} bytes")
     return response.status, response.headers.get(SEAL), answer
+
+
+@contextmanager
+def _cut_off(connected: socket.socket, deadline: float) -> Iterator[None]:
+    """End the connection then: timeouts of a socket begin anew with every byte, and somebody may send them one by one."""
+
+    def cut() -> None:
+        with suppress(OSError):
+            connected.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(_left(deadline), cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+    if time.monotonic() >= deadline:
+        raise TimeoutError
 
 
 def _left(deadline: float) -> float:

@@ -207,6 +207,9 @@ _OF_THE_TARGET = {
     "agent.unreachable": "agent.unavailable",
     "agent.no_certificate": "agent.unavailable",
     "auth.agent_password": "agent.unavailable",
+    "auth.expired": "agent.unavailable",
+    "auth.bad_timestamp": "agent.unavailable",
+    "secrecy.undecipherable": "agent.unavailable",
 }
 """The agent to be added does not answer, or refuses the password that was given for it: no reason for the caller to log in again."""
 

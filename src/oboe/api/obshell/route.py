@@ -31,6 +31,11 @@ T = TypeVar("T")
 _BEFORE_THE_DAG = ("scope.", "agent.unknown")
 """Refused before the original begins to make the dag."""
 
+_NOT_CREATED = dict.fromkeys(
+    ("engine.busy", "engine.slow", "engine.stopping", "engine.turn_failed", "store.busy", "store.failed"), "dag.not_created"
+)
+"""Nobody knows of the dag: whoever asked may ask again."""
+
 NO_CONTENT = object()
 """The handler answers 204."""
 
@@ -124,6 +129,7 @@ class Call:
 
         The original sends ``"data":null`` beside an error where creating the dag itself failed, and some routes always do."""
         dry_run = self.flag("dry_run", default=False)
+        self.lookup.update(_NOT_CREATED)
         try:
             result = make(dry_run)
         except OboeError as error:
