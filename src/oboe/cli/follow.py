@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from oboe.cli.client import OWN, AgentClient
+from oboe.cli.client import API, OWN, AgentClient
 from oboe.cli.dags import FAILED, DagShown
 from oboe.cli.failure import AnswerError, Exit
 from oboe.cli.session import Session, print_json
-from oboe.domain.errors import Refused
+from oboe.domain.errors import OboeError, Refused
 
 __all__ = ["follow", "require_oboe", "show_preview", "submitted"]
 
@@ -71,15 +71,36 @@ def follow(session: Session, client: AgentClient, dag_id: str, *, history: bool 
         raise
     if last.state == FAILED:
         if not session.as_json:
-            click.echo(_what_now(last), err=True)
+            click.echo(_what_now(client, last), err=True)
         raise SystemExit(int(Exit.DAG_FAILED))
 
 
-def _what_now(dag: DagShown) -> str:
+def _what_now(client: AgentClient, dag: DagShown) -> str:
     failed = next((node for node in dag.nodes if node.state == FAILED), None)
     reason = f" in {failed.name!r}: {failed.last_line}" if failed else ""
-    ways = f"`oboe task retry {dag.id}` or `oboe task rollback {dag.id}`; --dry-run shows what they would do"
+    accepted = [f"`oboe task {operator} {dag.id}`" for operator in _accepted(client, dag)]
+    they = "they" if len(accepted) > 1 else "it"
+    ways = f"{' or '.join(accepted)}; --dry-run shows what {they} would do" if accepted else f"`oboe task show {dag.id}` shows more"
     return f"oboe: {dag.name} {dag.outcome}{reason} - {ways}"
+
+
+def _accepted(client: AgentClient, dag: DagShown) -> list[str]:
+    """What the agent would carry out: retry and rollback, or else pass. A vendor's agent cannot be asked without doing it."""
+    try:
+        require_oboe(client)
+    except OboeError:
+        return ["retry", "rollback"]
+    return [each for each in ("retry", "rollback") if _would(client, dag, each)] or [
+        each for each in ("pass",) if _would(client, dag, each)
+    ]
+
+
+def _would(client: AgentClient, dag: DagShown, operator: str) -> bool:
+    try:
+        client.post(f"{API}/task/dag/{dag.id}", {"operator": operator.upper()}, dry_run="true")
+    except OboeError:
+        return False
+    return True
 
 
 def show_preview(session: Session, preview: Any) -> None:
