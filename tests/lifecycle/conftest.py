@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.spine.conftest import _shared, _shared_pair, cluster, joiner, make_world, pair, store_port, world
+from tests.spine.conftest import _shared, _shared_pair, cluster, joiner, make_world, pair, world
 
-__all__ = ["_shared", "_shared_pair", "cluster", "joiner", "make_world", "pair", "store_port", "world"]
+__all__ = ["_shared", "_shared_pair", "cluster", "joiner", "make_world", "pair", "world"]

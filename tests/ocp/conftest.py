@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.ocp.site import Site
-from tests.spine.conftest import make_world, store_port, world
+from tests.spine.conftest import make_world, world
 
-__all__ = ["make_world", "shared_site", "site", "store_port", "world"]
+__all__ = ["make_world", "shared_site", "site", "world"]
 
 
 @pytest.fixture

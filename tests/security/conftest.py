@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.spine.conftest import make_world, store_port
+from tests.spine.conftest import make_world
 
-__all__ = ["make_world", "store_port"]
+__all__ = ["make_world"]

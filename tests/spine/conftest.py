@@ -1,8 +1,7 @@
-"""One real server for the homes of all clusters, and clusters over fake databases."""
+"""Clusters over fake databases, whose homes are in the one real server of the process."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,20 +11,6 @@ import pytest
 from oboe.domain.errors import OboeError
 from tests.spine.host import Host, eventually
 from tests.spine.world import World
-from tests.store.seekdb_server import SeekdbServer, missing
-
-
-@pytest.fixture(scope="session")
-def store_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    if missing():
-        pytest.skip(missing())
-    directory = tmp_path_factory.mktemp("store")
-    server = SeekdbServer(directory)
-    try:
-        yield server.port
-    finally:
-        server.stop()
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture
@@ -106,22 +91,45 @@ def joiner(cluster: World) -> Iterator[Host]:
     cluster.forget(host)
 
 
+class _SharedPair:
+    """A MASTER and a FOLLOWER for many tests. Of which a cluster was made, or that are not free, are replaced."""
+
+    def __init__(self, root: Path, store_port: int) -> None:
+        self._root = root
+        self._store_port = store_port
+        self._count = 0
+        self._world: World | None = None
+
+    def world(self) -> World:
+        if self._world is not None and not _free(self._world):
+            self.end()
+        if self._world is None:
+            self._count += 1
+            self._world = World(self._root / f"pair{self._count}", self._store_port)
+            try:
+                self._world.gather(self._world.host(), self._world.host())
+            except BaseException:
+                self.end()
+                raise
+        return self._world
+
+    def end(self) -> None:
+        world, self._world = self._world, None
+        if world is not None:
+            world.end()
+
+
 @pytest.fixture(scope="session")
-def _shared_pair(tmp_path_factory: pytest.TempPathFactory, store_port: int) -> Iterator[list[World]]:
-    made: list[World] = []
-    yield made
-    for world in made:
-        world.end()
+def _shared_pair(tmp_path_factory: pytest.TempPathFactory, store_port: int) -> Iterator[_SharedPair]:
+    shared = _SharedPair(tmp_path_factory.mktemp("pairs"), store_port)
+    yield shared
+    shared.end()
 
 
 @pytest.fixture
-def pair(_shared_pair: list[World], tmp_path_factory: pytest.TempPathFactory, store_port: int) -> World:
+def pair(_shared_pair: _SharedPair) -> World:
     """A MASTER and a FOLLOWER, configured, of which a cluster can be made."""
-    if not _shared_pair or not _free(_shared_pair[-1]):
-        world = World(tmp_path_factory.mktemp("pair"), store_port)
-        _shared_pair.append(world)
-        world.gather(world.host(), world.host())
-    return _shared_pair[-1]
+    return _shared_pair.world()
 
 
 def _free(world: World) -> bool:

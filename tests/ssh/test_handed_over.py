@@ -12,11 +12,11 @@ from demo.ports import free_ports
 from oboe.cli.client import AgentClient, operate_agent
 from oboe.cli.failure import AnswerError
 from oboe.hosts.ssh import HostKey
-from tests.spine.conftest import make_world, store_port, world
+from tests.spine.conftest import make_world, world
 from tests.spine.host import Host, eventually
 from tests.spine.world import World
 
-__all__ = ["make_world", "store_port", "world"]
+__all__ = ["make_world", "world"]
 
 KEY = HostKey("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "SHA256:none")
 

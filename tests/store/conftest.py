@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from oboe.store.sqlite import Sqlite, SqliteHome, SqliteInbox
 from tests.store.mariadb_server import MariadbServer
 from tests.store.mariadb_server import missing as mariadb_missing
 from tests.store.seekdb_server import SeekdbServer
-from tests.store.seekdb_server import missing as seekdb_missing
 
 _TABLES = (
     "dag",
@@ -63,16 +61,8 @@ def _emptied(connect: Callable[[], Any]) -> None:
 
 
 @pytest.fixture(scope="session")
-def seekdb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Any]]:
-    if seekdb_missing():
-        pytest.skip(seekdb_missing())
-    directory = tmp_path_factory.mktemp("seekdb")
-    server = SeekdbServer(directory)
-    try:
-        yield _prepared(server)
-    finally:
-        server.stop()
-        shutil.rmtree(directory, ignore_errors=True)
+def seekdb(store_server: SeekdbServer) -> Callable[[], Any]:
+    return _prepared(store_server)
 
 
 @pytest.fixture(scope="session")
