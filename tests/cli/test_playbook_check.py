@@ -92,7 +92,7 @@ def test_faults_and_advice_are_told_by_name(tmp_path: Path) -> None:
     assert "step Hidden is not an attribute of its module: an agent could not find it again" in told
     assert "advice: it says nothing of what it does: the drawing function needs a docstring" in told
     assert "a failed dag could be stuck: 'Hidden' can be neither retried nor passed, and 'Silent' cannot be rolled back" in told
-    assert "it draws no plan: ValueError: 'agents' is not ip:port; if plain params draw no plan, say example=Params(...)" in told
+    assert "draws no plan for these params: ValueError: 'agents' is not ip:port; if plain params draw no plan, say example=" in told
     quiet = told[told.index("✔ Quiet") :]
     assert "advice: step Silent says neither how it is undone (rollback) nor why it cannot be (irreversible)" in quiet
     assert "advice: step Silent has no docstring: a dry run shows it" in quiet

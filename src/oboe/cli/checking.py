@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from oboe.domain import plan as plans
-from oboe.domain.errors import OboeError
+from oboe.domain.errors import OboeError, crash_text
 from oboe.domain.values import Address
 from oboe.kit.params import copy_params, example_of
 from oboe.kit.playbook import Playbook, Sketch
@@ -57,10 +57,13 @@ def _checked(registry: Registry, book: Playbook) -> Checked:
         plan = sketch.plan()
         plans.check(plan)
     except OboeError as error:
-        return Checked(source, book.name, faults=(str(error),), advice=tuple(advice))
-    except Exception as error:  # noqa: BLE001 - somebody else's function may raise anything
-        hint = "" if book.example is not None else "; if plain params draw no plan, say example=Params(...) in @playbook"
-        return Checked(source, book.name, faults=(f"it draws no plan: {type(error).__name__}: {error}{hint}",), advice=tuple(advice))
+        fault = str(error)
+        if error.code == "playbook.plan":
+            hint = "" if book.example is not None else "; if plain params draw no plan, say example=Params(...) in @playbook"
+            fault = f"{fault}{hint}"
+        return Checked(source, book.name, faults=(fault,), advice=tuple(advice))
+    except Exception as error:  # noqa: BLE001 - somebody else's params may raise anything, too
+        return Checked(source, book.name, faults=(f"it has no example: {crash_text(error)}",), advice=tuple(advice))
     faults = tuple(_faults(registry, sketch))
     return Checked(source, book.name, tuple(node.name for node in plan.nodes), faults, (*advice, *_advice(sketch)))
 

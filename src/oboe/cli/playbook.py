@@ -141,8 +141,8 @@ def _of_file(path: Path) -> dict[str, Any]:
         read = json.loads(sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8"))
     except OSError as error:
         raise Refused("playbook.params", f"{path}: {error.strerror}") from error
-    except ValueError as error:  # its text is not shown: a secret may be in it
-        raise Refused("playbook.params", f"{path} is not JSON") from error
+    except (ValueError, RecursionError) as error:  # its text is not shown: a secret may be in it
+        raise Refused("playbook.params", f"{path} is not JSON, or nested too deeply") from error
     if not isinstance(read, dict):
         raise Refused("playbook.params", f"{path} holds no JSON object")
     return read
@@ -160,7 +160,7 @@ def _value(text: str) -> Any:
     if text[:1] in ("[", "{"):
         try:
             return json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return text
     return text
 

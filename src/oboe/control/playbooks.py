@@ -63,7 +63,7 @@ class Playbooks:
         ``maintenance.held``."""
         book = self._registry.playbook(name)
         filled = read_params(book.params, params)
-        preview = self._drawn(book, filled)
+        preview = self._starter.preview(name, filled)
         if dry_run:
             return preview
         if book.started_by:
@@ -75,18 +75,9 @@ class Playbooks:
             self._cluster_home()
         return self._starter.start(name, filled, caller=caller, not_before=not_before)
 
-    def _drawn(self, book: Playbook, params: Any) -> Preview:
-        """Its plan, or the reason why its author's function draws none."""
-        try:
-            return self._starter.preview(book.name, params)
-        except OboeError:
-            raise
-        except Exception as error:
-            raise Refused("playbook.plan", f"{book.name} draws no plan for these params: {type(error).__name__}: {error}") from error
-
     def _view(self, book: Playbook) -> PlaybookView:
         try:
-            plan = self._drawn(book, read_params(book.params, {}))
+            plan = self._starter.preview(book.name, read_params(book.params, {}))
         except OboeError:
             plan = None
         return PlaybookView(

@@ -11,9 +11,11 @@ from typing import Any, Protocol
 from oboe.control.port import Caller
 from oboe.control.views import Effect, Preview
 from oboe.domain import plan as plans
-from oboe.domain.model import Dag, Home, Leader
+from oboe.domain.errors import Refused
+from oboe.domain.model import Dag, Home, Leader, Plan
 from oboe.domain.values import Address, HomeKind
 from oboe.engine.ports import Draft
+from oboe.kit.playbook import Playbook, Sketch
 from oboe.kit.registry import Registry
 
 __all__ = ["Starter", "Submit"]
@@ -51,10 +53,7 @@ class Starter:
         return self._submit(replace(draft, not_before=not_before) if not_before else draft)
 
     def draft(self, playbook: str, params: Any, *, caller: Caller, key: str = "", leader: Leader | None = None) -> Draft:
-        book = self._registry.playbook(playbook)
-        sketch = book.sketch(params, members=self._members())
-        plan = sketch.plan()
-        plans.check(plan)
+        book, sketch, plan = self._drawn(playbook, params)
         return Draft(
             key=key or secrets.token_hex(16),
             name=sketch.name,
@@ -71,13 +70,22 @@ class Starter:
 
     def preview(self, playbook: str, params: Any, *, notes: tuple[str, ...] = ()) -> Preview:
         """What would be done, by node; nothing is touched."""
-        book = self._registry.playbook(playbook)
-        sketch = book.sketch(params, members=self._members())
-        plan = sketch.plan()
-        plans.check(plan)
+        _, sketch, plan = self._drawn(playbook, params)
         effects = []
         for node in plan.nodes:
             agents = tuple(str(agent or self._here) for agent in node.agents)
             doc = (sketch.steps[node.step].__doc__ or "").strip().split("\n")[0]
             effects.append(Effect(node.name, agents, "run", doc))
         return Preview(sketch.name, tuple(effects), notes)
+
+    def _drawn(self, playbook: str, params: Any) -> tuple[Playbook, Sketch, Plan]:
+        """Its plan: one that can run, of steps that an agent finds again. `Refused` ``playbook.plan`` ``plan.*``."""
+        book = self._registry.playbook(playbook)
+        sketch = book.sketch(params, members=self._members())
+        plan = sketch.plan()
+        plans.check(plan)
+        for name in sketch.steps:
+            if not self._registry.has_step(name):
+                hint = "define its class at the top of the playbook's file"
+                raise Refused("plan.unknown_step", f"step {name} is not an attribute of its module: nobody could find it", hint=hint)
+        return book, sketch, plan

@@ -17,6 +17,9 @@ from oboe.kit.plain import sayable
 
 __all__ = ["Transcript", "Waiting"]
 
+_CODE_CHARACTERS_MAX = 128
+"""What every store keeps whole; a longer one is not refused, because its line says why a step failed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
@@ -89,7 +92,7 @@ class Transcript:
 
     def write(self, level: Level, text: str, code: str = "") -> None:
         """Add a line; too long a text is cut, and an attempt that writes too much is only counted."""
-        text, code = sayable(self.mask.hide(text)), sayable(code)
+        text, code = sayable(self.mask.hide(text)), sayable(self.mask.hide(code))[:_CODE_CHARACTERS_MAX]
         if len(text) > self._text_max:
             text = f"{text[: self._text_max]}… ({len(text)} characters)"
         with self._lock:

@@ -7,22 +7,26 @@ from typing import Any
 import msgspec
 
 from oboe.domain.errors import StepFailed
+from oboe.kit.typed import decoder
 
 __all__ = ["plain", "sayable"]
 
+_plain = decoder(object)
+
 
 def plain(value: Any, *, what: str = "result", bytes_max: int | None = None) -> Any:
-    """The value as JSON-able builtins. `StepFailed` ``WHAT.not_plain`` and ``WHAT.too_large`` (in UTF-8, as JSON)."""
+    """The value as a store will give it back: what JSON makes of it, so that nobody sees another one after a restart.
+
+    `StepFailed` ``WHAT.not_plain`` and ``WHAT.too_large`` (in UTF-8, as JSON)."""
     if value is None:
         return None
     try:
-        found = msgspec.to_builtins(value)
-        size = len(msgspec.json.encode(found))
-    except (TypeError, ValueError, OverflowError, NotImplementedError) as error:
+        body = msgspec.json.encode(value)
+        if bytes_max is not None and len(body) > bytes_max:
+            raise StepFailed(f"{what}.too_large", f"the {what} has {len(body)} bytes, more than {bytes_max}")
+        return _plain.decode(body)
+    except (TypeError, ValueError, OverflowError, NotImplementedError, RecursionError) as error:
         raise StepFailed(f"{what}.not_plain", f"the {what} cannot be kept: {sayable(str(error))}") from error
-    if bytes_max is not None and size > bytes_max:
-        raise StepFailed(f"{what}.too_large", f"the {what} has {size} bytes, more than {bytes_max}")
-    return found
 
 
 def sayable(text: str) -> str:

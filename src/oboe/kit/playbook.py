@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from oboe.domain.errors import Refused
+from oboe.domain.errors import OboeError, Refused, crash_text
 from oboe.domain.model import Maintenance, NodePlan, Plan
-from oboe.domain.values import SECOND, Address, HomeKind
+from oboe.domain.values import Address, HomeKind
+from oboe.kit.drawing import SUB_TASKS_MAX, check_dag, drawn
+from oboe.kit.plain import sayable
 from oboe.kit.step import Step
 
 __all__ = ["Playbook", "Sketch", "playbook"]
@@ -30,6 +32,7 @@ class Sketch:
         self.members = tuple(members)
         self.steps: dict[str, type[Step]] = {}
         self._nodes: list[NodePlan] = []
+        self._size = 0
 
     def stage(
         self,
@@ -96,30 +99,27 @@ class Sketch:
         split: int = -1,
     ) -> int:
         upstream = (len(self._nodes) - 1,) if after is None and self._nodes else tuple(after or ())
-        registered = step.registered_name()
-        self.steps[registered] = step
-        self._nodes.append(
-            NodePlan(
-                name=name,
-                step=registered,
-                upstream=upstream,
-                agents=tuple(agents),
-                parallel=parallel,
-                at_home=at_home,
-                flags=step.flags(),
-                timeout=int(step.timeout * SECOND),
-                patience=int(step.patience * SECOND),
-                grace=int(step.grace * SECOND),
-                retries=step.retries,
-                backoff=int(step.backoff * SECOND),
-                approval=approval,
-                args=dict(args or {}),
-                split=split,
-            )
+        node = drawn(
+            name,
+            step,
+            upstream=upstream,
+            agents=tuple(agents),
+            parallel=parallel,
+            at_home=at_home,
+            approval=approval,
+            args=args or {},
+            split=split,
         )
+        self._size += len(node.agents)
+        if self._size > SUB_TASKS_MAX or len(self._nodes) >= SUB_TASKS_MAX:
+            raise Refused("plan.too_large", f"the plan has more than {SUB_TASKS_MAX} sub-tasks", hint="make several dags of it")
+        self.steps[node.step] = step
+        self._nodes.append(node)
         return len(self._nodes) - 1
 
     def plan(self) -> Plan:
+        """`Refused` ``plan.name``, ``plan.maintenance`` when the dag could not be kept."""
+        check_dag(self.name, self.maintenance)
         return Plan(tuple(self._nodes))
 
 
@@ -141,9 +141,16 @@ class Playbook:
     """Params to show it with, where the plainest values of their types draw no plan (`oboe.kit.params.example_of`)."""
 
     def sketch(self, params: Any, *, members: Sequence[Address] = ()) -> Sketch:
-        """Draw the plan for these params. Pure: reads nothing but ``params`` and who the members are."""
+        """Draw the plan for these params. Pure: reads nothing but ``params`` and who the members are.
+
+        `Refused` ``playbook.plan`` when its author's function raises, ``plan.*`` for what it draws."""
         sketch = Sketch(self.name, self.maintenance, members=members)
-        self.draw(params, sketch)
+        try:
+            self.draw(params, sketch)
+        except OboeError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise Refused("playbook.plan", f"{self.name} draws no plan for these params: {sayable(crash_text(error))}") from error
         return sketch
 
 

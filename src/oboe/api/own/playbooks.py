@@ -84,6 +84,15 @@ _CODES = {
     "plan.forward_reference": "config.invalid",
     "plan.twice_upstream": "config.invalid",
     "plan.limit": "config.invalid",
+    "plan.args": "config.invalid",
+    "plan.agent": "config.invalid",
+    "plan.flag": "config.invalid",
+    "plan.maintenance": "config.invalid",
+    "plan.name": "config.invalid",
+    "plan.step": "config.invalid",
+    "plan.too_large": "config.invalid",
+    "plan.unknown_step": "config.invalid",
+    "plan.upstream": "config.invalid",
     "plan.no_way_on": "config.invalid",
 }
 

@@ -1,0 +1,31 @@
+"""What a step returns, notes or says, as it is kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from oboe.domain.errors import StepFailed
+from oboe.domain.messages import Level
+from oboe.engine.transcript import Transcript
+from oboe.kit.plain import plain
+
+
+def test_what_a_step_returns_is_at_once_what_it_will_be_after_a_restart() -> None:
+    assert plain({1: (1, 2), "few": {3}, "none": float("nan")}) == {"1": [1, 2], "few": [3], "none": None}
+
+
+def test_what_is_nested_too_deeply_cannot_be_kept() -> None:
+    deep: list[Any] = []
+    deep.append(deep)
+    with pytest.raises(StepFailed) as failed:
+        plain(deep)
+    assert failed.value.code == "result.not_plain"
+
+
+def test_a_code_is_cut_to_what_every_store_keeps() -> None:
+    told: list[Any] = []
+    transcript = Transcript(lambda: 1, lambda: None, jot=told.append, lines_max=10, text_max=10)
+    transcript.write(Level.ERROR, "broken", "x" * 1000)
+    assert told[0].code == "x" * 128
