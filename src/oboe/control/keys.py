@@ -18,7 +18,7 @@ __all__ = ["ROOT_CHECK_SECONDS", "AgentKeys"]
 ROOT_CHECK_SECONDS = 5.0
 """How long the database's word on the root password counts, while requests come."""
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class AgentKeys:
@@ -64,7 +64,7 @@ class AgentKeys:
             accepted = self._driver.accepts(instance, "root", known)
             refused = not accepted and self._driver.accepts(instance, STORE_USER, store_password)
             if refused and self._refused is None:
-                _LOG.warning("the database no longer lets root in with what this agent knows: changed in SQL; who uses the new tells it")
+                _log.warning("the database no longer lets root in with what this agent knows: changed in SQL; who uses the new tells it")
             self._refused = known if refused else None
 
     def try_root_password(self, password: Secret) -> bool:

@@ -67,7 +67,7 @@ class Lifecycle:
         if found is None:
             return None
         self._refuse_primary(found, force=force_kill)
-        notes = (f"{agent}: its database at {found.name} is removed, the agent becomes SINGLE",)
+        notes = (f"{agent}: its database at {found.endpoint} is removed, the agent becomes SINGLE",)
         return self._start("Cluster scale in", ScaleInParams(str(agent), found, force_kill), caller, dry_run, notes)
 
     def _leave(self, identity: Identity, caller: Caller, dry_run: bool) -> Dag | Preview | None:
@@ -87,8 +87,8 @@ class Lifecycle:
             if force:
                 raise Refused("cluster.no_quorum", f"without a primary nothing can be removed: {error.message}", hint=error.hint) from error
             raise
-        if (primary.ip, primary.rpc_port) == (server.ip, server.rpc_port):
-            raise Refused("server.is_primary", f"{server.name} is the primary", hint="switch over to a standby first")
+        if primary.endpoint == server.endpoint:
+            raise Refused("server.is_primary", f"{server.endpoint} is the primary", hint="switch over to a standby first")
 
     def delete_zone(self, zone: str, *, caller: Caller, dry_run: bool = False) -> Dag | Preview | None:
         self._require_cluster_agent()
@@ -100,13 +100,13 @@ class Lifecycle:
         agents = [row.agent for row in servers if row.zone == zone] + [one.address for one in members if one.zone == zone]
         going = [found for agent in dict.fromkeys(agents) if (found := departing_of(agent, servers, members))]
         primary = self._link.primary()
-        if any((one.ip, one.rpc_port) == (primary.ip, primary.rpc_port) for one in going):
+        if primary.endpoint in [one.endpoint for one in going]:
             raise Refused("zone.not_empty", f"the primary is in zone {zone}", hint="switch over to a standby of another zone first")
         stopped = [name for name, status in zones.items() if name != zone and status == "INACTIVE"]
         stopped += [row.zone for row in servers if row.zone != zone and row.status == "INACTIVE"]
         if stopped:
             raise Refused("server.stopped_elsewhere", f"zone {stopped[0]} is stopped, or a server in it", hint="start it first")
-        notes = tuple(f"{one.agent}: its database at {one.name} is removed, the agent becomes SINGLE" for one in going)
+        notes = tuple(f"{one.agent}: its database at {one.endpoint} is removed, the agent becomes SINGLE" for one in going)
         return self._start("Delete zone", DeleteZoneParams(zone, going), caller, dry_run, notes)
 
     # What cannot go on
@@ -119,12 +119,12 @@ class Lifecycle:
             raise Refused("agent.unknown", f"the cluster has no server of {agent}")
         self._link.lost()
         primary = self._link.primary()
-        if (primary.ip, primary.rpc_port) == (server.ip, server.rpc_port):
+        if primary.endpoint == server.endpoint:
             hint = "switch over to a standby first"
-            raise Refused("server.is_primary", f"{server.ip}:{server.rpc_port} is the primary: it is never wiped", hint=hint)
+            raise Refused("server.is_primary", f"{server.endpoint} is the primary: it is never wiped", hint=hint)
         notes = (
-            f"{agent}: everything that its database at {server.ip}:{server.rpc_port} holds is removed",
-            f"it is cloned anew from the primary at {primary.ip}:{primary.rpc_port}",
+            f"{agent}: everything that its database at {server.endpoint} holds is removed",
+            f"it is cloned anew from the primary at {primary.endpoint}",
         )
         return self._start("Rebuild standby", RebuildStandbyParams(str(agent)), caller, dry_run, notes)
 

@@ -132,7 +132,7 @@ class Operations:
         new_zone = not self._link.has_zone(zone)
         params = ScaleOutParams(str(agent), zone, new_zone, dict(wanted), agent_password, offer)
         primary = self._link.primary()
-        notes = (f"{agent}: a standby cloned from {primary.ip}:{primary.rpc_port}", f"zone {zone}: {'new' if new_zone else 'existing'}")
+        notes = (f"{agent}: a standby cloned from {primary.endpoint}", f"zone {zone}: {'new' if new_zone else 'existing'}")
         return self._start("Cluster scale out", params, caller, dry_run, notes)
 
     def _start(self, playbook: str, params: object, caller: Caller, dry_run: bool, notes: tuple[str, ...] = ()) -> Dag | Preview:

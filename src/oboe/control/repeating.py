@@ -40,7 +40,7 @@ ANSWER_BYTES_MAX = 256 << 10
 KEY_LENGTH_MAX = 255
 _LEVEL = 1
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class Repeating:
             else:
                 keys.end(name, answer.status, _packed(answer))
         except OboeError as error:
-            _LOG.warning("the answer to a request with an Idempotency-Key is not kept: %s", error)
+            _log.warning("the answer to a request with an Idempotency-Key is not kept: %s", error)
 
     def _digest(self, asked: bytes, own: bool) -> str:
         secret = self._local.secret("private_key" if own else "cluster_key")

@@ -46,6 +46,10 @@ class Instance:
     data_dir: str = ""
     redo_dir: str = ""
 
+    @property
+    def endpoint(self) -> Endpoint:
+        return Endpoint(self.ip, self.rpc_port)
+
 
 @dataclass(frozen=True, slots=True)
 class Configured:

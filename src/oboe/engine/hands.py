@@ -7,7 +7,6 @@ begins only after the turn in which it became RUNNING was saved, and only when n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import Protocol
 
 from oboe.domain import events, fold
@@ -37,9 +36,12 @@ class Outward(Protocol):
     def recall(self, agent: Address) -> None: ...
 
 
-def end_report(fence: Fence, operator: Operator, *, agent: Address, at: int, line: LogLine | None) -> Report:
-    """The outcome of an attempt that never began, or that nobody carries out any more."""
-    return Report(fence=fence, operator=operator, agent=agent, phase=Phase.ENDED, at=at, ok=False, lines=(line,) if line else ())
+def end_report(
+    fence: Fence, operator: Operator, *, agent: Address, at: int, line: LogLine | None, earlier: tuple[LogLine, ...] = ()
+) -> Report:
+    """The outcome of an attempt that never began, or that nobody carries out any more; ``earlier``: lines that it left behind."""
+    lines = (*earlier, line) if line else earlier
+    return Report(fence=fence, operator=operator, agent=agent, phase=Phase.ENDED, at=at, ok=False, lines=lines)
 
 
 def stop_line(cause: Stopping, at: int) -> LogLine | None:
@@ -239,7 +241,6 @@ class Hands:
         fence, operator = fence_of(dag, index), dag.sub_tasks[index].operator
 
         def end(lines: tuple[LogLine, ...]) -> None:
-            report = end_report(fence, operator, agent=self._here, at=self._clock(), line=line)
-            self._post(replace(report, lines=(*lines, *report.lines)))
+            self._post(end_report(fence, operator, agent=self._here, at=self._clock(), line=line, earlier=lines))
 
         self._executor.bury(fence, end)

@@ -32,7 +32,7 @@ _COMPANY_SECONDS_MAX = 0.1
 """So long, and up to twice as long, a begin waits for company on its way to a home of this process: most often for its own end, which
 makes it superfluous. The greater time while a crowd is on its way, because a turn takes longer then."""
 _CROWD = 32
-"""Attempts."""
+"""So many reports on their way at once make a turn take longer."""
 _OVER = "acknowledged ends"
 _OVER_SECONDS = 0.02
 """So long an acknowledged end waits for company: nobody waits for it, and what comes next must not wait for its commit."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pymysql
 
-from oboe.database.port import Driver, Observation
+from oboe.database.port import Driver, Endpoint, Observation
 from oboe.domain.errors import OboeError, Refused, Unreachable
 from oboe.domain.values import Address
 from oboe.kit.secret import Secret
@@ -39,6 +39,10 @@ class Primary:
     ip: str
     mysql_port: int
     rpc_port: int
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return Endpoint(self.ip, self.rpc_port)
 
 
 class Databases:

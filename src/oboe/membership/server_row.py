@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from oboe.database.port import Endpoint
 from oboe.domain.values import Address
 
 __all__ = ["ServerRow", "server_from_row", "server_row"]
@@ -23,6 +24,10 @@ class ServerRow:
     status: str
     with_rootserver: bool = False
     build_version: str = ""
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return Endpoint(self.ip, self.rpc_port)
 
 
 def server_from_row(row: Mapping[str, Any]) -> ServerRow:

@@ -102,8 +102,8 @@ def check_follows(run: Run, link: ClusterLink, ip: str, mysql_port: int) -> None
         every=0.25,
     )
     primary = link.primary()
-    if seen.source and seen.source != f"{primary.ip}:{primary.rpc_port}":
-        raise StepFailed("primary.changed", f"the new database follows {seen.source}, the primary is {primary.ip}:{primary.rpc_port}")
+    if seen.source and seen.source != str(primary.endpoint):
+        raise StepFailed("primary.changed", f"the new database follows {seen.source}, the primary is {primary.endpoint}")
 
 
 def wait_until_advances(run: Run, link: ClusterLink, ip: str, mysql_port: int) -> None:

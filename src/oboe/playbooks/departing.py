@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from oboe.database.port import Endpoint
 from oboe.domain.errors import OboeError, Refused, StepFailed, TryAgain, Unreachable
 from oboe.domain.values import Address, Identity
 from oboe.kit import Run, Step
@@ -16,7 +17,7 @@ from oboe.membership.member import member_from_row
 from oboe.membership.server_row import ServerRow
 from oboe.membership.verbs import Become
 from oboe.playbooks.agent.kill_observer import KillObserverParams, RestartParams
-from oboe.playbooks.leading import lead, let_go
+from oboe.playbooks.leading import end_of, lead
 from oboe.remote.client import Peers
 from oboe.remote.handshake import ask_public
 from oboe.remote.messages import Nothing
@@ -49,8 +50,8 @@ class Departing(msgspec.Struct):
         return Address.parse(self.agent)
 
     @property
-    def name(self) -> str:
-        return f"{self.ip}:{self.rpc_port}"
+    def endpoint(self) -> Endpoint:
+        return Endpoint(self.ip, self.rpc_port)
 
 
 class DepartingStep(Step):
@@ -93,9 +94,8 @@ class RowGone(DepartingStep):
 def _begin_delete(run: Run, server: Departing) -> None:
     """The row is DELETING. The primary is refused: nobody would be left to take writes."""
     link = run.use(ClusterLink)
-    primary = link.primary()
-    if (primary.ip, primary.rpc_port) == (server.ip, server.rpc_port):
-        raise StepFailed("server.is_primary", f"{server.name} is the primary", hint="switch over to a standby first")
+    if link.primary().endpoint == server.endpoint:
+        raise StepFailed("server.is_primary", f"{server.endpoint} is the primary", hint="switch over to a standby first")
     link.set_server(server.ip, server.rpc_port, "DELETING")
 
 
@@ -106,8 +106,8 @@ def _undo_delete(run: Run, server: Departing) -> None:
 def _take_row(run: Run, server: Departing) -> None:
     """A standby holds nothing that others would need: its row goes at once."""
     run.use(ClusterLink).remove_server(server.ip, server.rpc_port)
-    run.log(f"observer '{server.name}' is already not in cluster.")
-    run.log(f"observer '{server.name}' has been deleted successfully")
+    run.log(f"observer '{server.endpoint}' is already not in cluster.")
+    run.log(f"observer '{server.endpoint}' has been deleted successfully")
 
 
 def _give_row_back(run: Run, server: Departing) -> None:
@@ -126,7 +126,7 @@ def _give_row_back(run: Run, server: Departing) -> None:
 
 
 def _cancel_delete(run: Run, server: Departing) -> None:
-    run.log(f"cancel delete observer {server.name} start")
+    run.log(f"cancel delete observer {server.endpoint} start")
     _undo_delete(run, server)
 
 
@@ -201,19 +201,7 @@ def revive(run: Run, server: Departing) -> None:
 
 def _lead(run: Run, server: Departing, playbook: str, params: Any) -> None:
     child = lead(run, server.address, playbook, params, name=playbook)
-    try:
-        status = run.watch(
-            child,
-            lambda now: now if now.state in ("SUCCEEDED", "FAILED") else None,
-            why=f"{playbook} on {server.agent}",
-            timeout=_KILL_SECONDS,
-        )
-    except StepFailed:
-        let_go(run, child)
-        raise
-    if status.state == "FAILED":
-        let_go(run, child)
-        raise StepFailed("child.failed", f"{playbook} failed on {server.agent}: {'; '.join(status.lines[-3:]) or 'no reason given'}")
+    end_of(run, child, playbook, timeout=_KILL_SECONDS)
 
 
 def _status(run: Run, server: Departing) -> dict[str, Any] | None:

@@ -17,6 +17,8 @@ __all__ = [
     "child_from",
     "child_id",
     "copy_lines",
+    "end_of",
+    "ended",
     "follow_node",
     "lead",
     "lead_to_end",
@@ -60,19 +62,23 @@ def lead(run: Run, agent: Address, playbook: str, params: Any, *, name: str) -> 
     return run.lead(agent, playbook, params, name=name)
 
 
-def lead_to_end(run: Run, agent: Address, playbook: str, params: Any, *, timeout: float) -> ChildStatus:
-    """Lead a one-node dag on ``agent`` and wait until it succeeded; its lines are copied, its failure is ours."""
+def lead_to_end(run: Run, agent: Address, playbook: str, params: Any, *, timeout: float) -> None:
+    """Lead a one-node dag on ``agent`` and wait until it succeeded, as `end_of` does; its lines are copied."""
     run.log("retry flag: false")
     child = lead(run, agent, playbook, params, name=playbook)
+    run.log(f"remote task {child_id(run, child)} {playbook} running [1/1]")
+    copy_lines(run, playbook, end_of(run, child, playbook, timeout=timeout))
+
+
+def end_of(run: Run, child: Child, title: str, *, timeout: float, hint: str = "") -> ChildStatus:
+    """Wait until a led dag succeeded. One that does not is let go, and its failure is ours."""
     try:
-        run.log(f"remote task {child_id(run, child)} {playbook} running [1/1]")
-        status = run.watch(child, _ended, why=f"{playbook} on {agent}", timeout=timeout)
+        status = run.watch(child, ended, why=f"{title} on {child.agent}", timeout=timeout)
         if status.state == "FAILED" or status.operator == "ROLLBACK":
-            raise StepFailed("child.failed", f"{playbook} failed on {agent}: {_reason(status)}")
+            raise StepFailed("child.failed", f"{title} failed on {child.agent}: {_reason(status)}", hint=hint)
     except (StepFailed, Interrupted):
         let_go(run, child)
         raise
-    copy_lines(run, playbook, status)
     return status
 
 
@@ -135,7 +141,8 @@ def _at_rest(status: ChildStatus) -> ChildStatus | None:
     return status if status.state == "SUCCEEDED" else None
 
 
-def _ended(status: ChildStatus) -> ChildStatus | None:
+def ended(status: ChildStatus) -> ChildStatus | None:
+    """For `Run.watch`: once it has succeeded or failed."""
     return status if status.state in ("SUCCEEDED", "FAILED") else None
 
 

@@ -54,7 +54,7 @@ _JSON_UTF8 = "application/json; charset=utf-8"
 _UNBUFFERED = (("Cache-Control", "no-store"), ("X-Accel-Buffering", "no"))
 """Nobody in between keeps a stream, or waits until there is more of it."""
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class Obshell:
@@ -194,7 +194,7 @@ def _refused(request: Request, call: Call, error: OboeError, *, guessing: bool =
     wire = translate(error, call.lookup)
     unopened = error.code == "secrecy.undecipherable"
     if wire.status >= 500 and not isinstance(error, (Refused, Unreachable)):
-        _LOG.warning("%s %s: %s: %s", request.method, request.path, error.code, error)
+        _log.warning("%s %s: %s: %s", request.method, request.path, error.code, error)
     trace_id = "" if unopened else _trace_id(request)
     return Answer(
         status=wire.status,

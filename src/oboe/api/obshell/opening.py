@@ -23,7 +23,7 @@ Ahead = Callable[[], None]
 
 WAIT_SECONDS = 5.0
 """For the block that the second thread has begun; then it is done here."""
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class _Shared:
@@ -54,7 +54,7 @@ class _Shared:
                 self._ahead()
             self.work()
         except Exception:  # noqa: BLE001  the thread goes on; whoever asked meets it himself
-            _LOG.exception("work ahead failed unexpectedly")
+            _log.exception("work ahead failed unexpectedly")
         finally:
             self.helped.release()
 

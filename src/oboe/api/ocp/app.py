@@ -41,7 +41,7 @@ FOLLOWERS_MAX = 8
 _NOBODY = User(id=0, name="", hash="", disabled=True)
 _CHALLENGE = ("WWW-Authenticate", 'Basic realm="oboe", charset="UTF-8"')
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class Ocp:
@@ -126,7 +126,7 @@ class Ocp:
         failure = failure_of(error, language=request.headers.get("accept-language", ""), **about)
         trace_id = new_trace_id()
         if failure.status >= 500:
-            _LOG.warning("%s %s (trace %s): %s: %s", request.method, request.path, trace_id, error.code, error)
+            _log.warning("%s %s (trace %s): %s: %s", request.method, request.path, trace_id, error.code, error)
         body = wrap(None, status=failure.status, server=self._server(), started=request.started, trace_id=trace_id, error=failure.error)
         headers = (_CHALLENGE,) if failure.status == 401 else (("Retry-After", "1"),) if failure.status == 503 else ()
         return Answer(status=failure.status, body=body, headers=headers, guessing=error.code in _GUESSES)

@@ -24,7 +24,7 @@ LINGER_BYTES_MAX = 32 << 20
 """What is read of a body that was refused already, and thrown away."""
 LINGER_SECONDS_MAX = 5.0
 LINGER_QUIET_SECONDS = 0.2
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class _Unread(Exception):
@@ -62,7 +62,7 @@ class Face:
             try:
                 answer = await self._room.run(self._carry_out, request)
             except Exception:  # noqa: BLE001  a request ends here
-                _LOG.exception("%s %s failed unexpectedly", request.method, request.path)
+                _log.exception("%s %s failed unexpectedly", request.method, request.path)
                 return self._refuse("bug", started)
         if answer.guessing:
             await sleep(self._room.throttle.failed(request.source, time.monotonic()))

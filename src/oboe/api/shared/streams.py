@@ -10,7 +10,7 @@ from typing import Any
 
 __all__ = ["Streams"]
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 _Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -51,7 +51,7 @@ class Streams:
                 if chunk:
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
         except Exception:  # noqa: BLE001  a stream ends here
-            _LOG.exception("a stream failed unexpectedly")
+            _log.exception("a stream failed unexpectedly")
         finally:
             self._open.discard(gone)
             gone.cancel()

@@ -323,7 +323,7 @@ class Rehearsal:
             raise
         except OboeError as error:
             run.lines.append(f"ERROR: {error} [{error.code}]")
-        except BaseException as error:  # noqa: BLE001 - a step may raise anything; an agent makes a failure of it
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - an agent makes a failure of it; Ctrl-C and a test's own outcome are none
             run.lines.append(f"ERROR: {crash_text(error)} [step.crashed]")
         finally:
             self._now = None

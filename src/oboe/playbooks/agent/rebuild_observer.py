@@ -35,10 +35,9 @@ def refuse_only_copy(link: ClusterLink, instance: Instance) -> Primary:
     This host's own is asked first: an ex-primary that came back as one counts as the primary here, and is not wiped while it runs."""
     link.lost()
     primary = link.primary()
-    if (primary.ip, primary.rpc_port) == (instance.ip, instance.rpc_port):
-        name = f"{instance.ip}:{instance.rpc_port}"
+    if primary.endpoint == instance.endpoint:
         hint = "switch over to a standby first; when another one says so too, find out which is right, and stop the other by force"
-        raise StepFailed("server.is_primary", f"{name} is a primary: it is never wiped", hint=hint)
+        raise StepFailed("server.is_primary", f"{instance.endpoint} is a primary: it is never wiped", hint=hint)
     seen = link.replication_of(primary.ip, primary.mysql_port)
     if seen.role != "PRIMARY":
         raise StepFailed("cluster.no_primary", f"{primary.ip}:{primary.mysql_port} is {seen.role or 'silent'}: there is nothing to clone")
@@ -59,7 +58,7 @@ class StopOld(_RebuildStep):
         run.note(main_dag_id=run.params(RebuildObserverParams).main_dag_id)
         instance = own_instance(run)
         primary = refuse_only_copy(run.use(ClusterLink), instance)
-        run.log(f"the primary is {primary.ip}:{primary.rpc_port}, it answers")
+        run.log(f"the primary is {primary.endpoint}, it answers")
         end_process(run, instance)
 
 
@@ -91,7 +90,7 @@ class Clone(_RebuildStep):
         instance, link = own_instance(run), run.use(ClusterLink)
         wait_until_clonable(run, link)
         primary = refuse_only_copy(link, instance)
-        clone_whole(run, workdir_for(run, instance), f"{primary.ip}:{primary.rpc_port}", local_secret(run, "root_password"))
+        clone_whole(run, workdir_for(run, instance), str(primary.endpoint), local_secret(run, "root_password"))
 
 
 @playbook(

@@ -8,9 +8,8 @@ from oboe.domain.errors import Interrupted, StepFailed, TryAgain, Unreachable
 from oboe.domain.model import Maintenance
 from oboe.domain.values import Address, HomeKind, Identity, MaintenanceKind
 from oboe.kit import Run, Sketch, Step, playbook
-from oboe.kit.run import ChildStatus
 from oboe.membership.local import LocalAgent
-from oboe.playbooks.leading import child_id, lead, let_go
+from oboe.playbooks.leading import child_id, ended, lead, let_go
 from oboe.remote.handshake import Joiner
 
 __all__ = [
@@ -123,7 +122,7 @@ class RemoveFollower(_RemoveStep):
         try:
             child = lead(run, run.agent, "Agent to single", ToSingleParams(str(run.here)), name="Agent to single")
             run.log(f"send remove agent request succeed, remote dag id: &{{{child_id(run, child)}}}")
-            status = run.watch(child, _ended, why=f"{run.agent} to become SINGLE", timeout=60)
+            status = run.watch(child, ended, why=f"{run.agent} to become SINGLE", timeout=60)
             if status.state == "FAILED":
                 raise StepFailed("child.failed", f"{run.agent} did not become SINGLE: {'; '.join(status.lines)}")
         except (Unreachable, TryAgain) as error:
@@ -190,7 +189,3 @@ def remove_all_agents(params: RemoveAllParams, sketch: Sketch) -> None:
         everyone = [Address.parse(text) for text in params.followers]
         sketch.stage("Remove follower", RemoveFollower, agents=everyone, parallel=True, at_home=True)
     sketch.stage("Remove master", RemoveMaster)
-
-
-def _ended(status: ChildStatus) -> ChildStatus | None:
-    return status if status.state in ("SUCCEEDED", "FAILED") else None

@@ -14,12 +14,11 @@ from typing import Any
 
 import msgspec
 
-from oboe.database.port import Driver, Endpoint, Instance
+from oboe.database.port import Driver, Instance
 from oboe.domain.errors import Interrupted, StepFailed, TryAgain, Unreachable
 from oboe.domain.model import Maintenance
 from oboe.domain.values import Address, HomeKind, Identity, MaintenanceKind
 from oboe.kit import Run, Secret, Sketch, Step, playbook
-from oboe.kit.run import ChildStatus
 from oboe.membership.link import ClusterLink
 from oboe.membership.local import LocalAgent
 from oboe.membership.member import Member
@@ -35,7 +34,7 @@ from oboe.playbooks.agent.observer import (
     start_instance,
 )
 from oboe.playbooks.agent.sync_from_cluster import SyncParams, synchronize
-from oboe.playbooks.leading import copy_lines, lead, lead_to_end, let_go, reach
+from oboe.playbooks.leading import copy_lines, end_of, lead, lead_to_end, let_go, reach
 from oboe.remote.authority import Authority
 from oboe.remote.messages import Nothing
 
@@ -152,19 +151,16 @@ class Bootstrap(_InitStep):
         if not standbys:
             return
         _wait_for_age(run, primary)
-        source = str(Endpoint(primary.ip, primary.rpc_port))
+        source = str(primary.endpoint)
         led = {}
         for text in standbys:
             agent = Address.parse(text)
             instance = _instance(run, agent)
-            run.log(f"bootstrap cmd: clone {instance.ip}:{instance.rpc_port} from {source}")
+            run.log(f"bootstrap cmd: clone {instance.endpoint} from {source}")
             led[agent] = lead(run, agent, "Start observer", StartParams(instance, "clone", source=source), name=f"clone {agent}")
         try:
-            for agent, child in led.items():
-                status = run.watch(child, _ended, why=f"the clone on {agent}", timeout=600)
-                if status.state == "FAILED":
-                    raise StepFailed("clone.failed", f"the clone on {agent} failed: {'; '.join(status.lines[-3:])}")
-                copy_lines(run, "Start observer", status)
+            for child in led.values():
+                copy_lines(run, "Start observer", end_of(run, child, "the clone", timeout=600))
         except (StepFailed, Interrupted):
             let_go(run, *led.values())
             raise
@@ -360,10 +356,6 @@ def _wait_for_age(run: Run, primary: Instance) -> None:
     if not old_enough():
         run.log(f"the primary is {seen[0]:.1f} s old; a clone waits until it is {wanted:.0f} s old")
         run.wait_until(old_enough, why=lambda: f"primary age ≥ {wanted:.0f} s, now {seen[0]:.1f}", timeout=60, every=0.25)
-
-
-def _ended(status: ChildStatus) -> ChildStatus | None:
-    return status if status.state in ("SUCCEEDED", "FAILED") else None
 
 
 def _lead(run: Run, title: str, params: Any, *, timeout: float) -> None:

@@ -13,12 +13,11 @@ from oboe.domain.model import Home, Maintenance
 from oboe.domain.values import Address, HomeKind, MaintenanceKind
 from oboe.kit import Run, Sketch, Step, playbook
 from oboe.kit.naming import Naming
-from oboe.kit.run import ChildStatus
 from oboe.membership.link import ClusterLink
 from oboe.membership.server_row import ServerRow
 from oboe.playbooks.agent.rebuild_observer import REBUILD, RebuildObserverParams
 from oboe.playbooks.cloning import check_follows, wait_until_advances
-from oboe.playbooks.leading import child_id, copy_lines, lead, let_go
+from oboe.playbooks.leading import child_id, copy_lines, end_of, lead
 
 __all__ = ["RebuildStandbyParams", "rebuild_standby"]
 
@@ -51,9 +50,9 @@ class CheckStandby(_RebuildStandbyStep):
         link, server = run.use(ClusterLink), self.server(run)
         link.lost()
         primary = link.primary()
-        if (primary.ip, primary.rpc_port) == (server.ip, server.rpc_port):
-            raise StepFailed("server.is_primary", f"{server.ip}:{server.rpc_port} is the primary", hint="switch over to a standby first")
-        run.log(f"{server.ip}:{server.rpc_port} is wiped and cloned anew from {primary.ip}:{primary.rpc_port}")
+        if primary.endpoint == server.endpoint:
+            raise StepFailed("server.is_primary", f"{server.endpoint} is the primary", hint="switch over to a standby first")
+        run.log(f"{server.endpoint} is wiped and cloned anew from {primary.endpoint}")
 
     def rollback(self, run: Run) -> None:
         """Nothing was touched."""
@@ -71,17 +70,10 @@ class Rebuild(_RebuildStandbyStep):
         main = run.use(Naming).dag(Home(HomeKind.CLUSTER), run.dag_id)
         child = lead(run, server.agent, REBUILD, RebuildObserverParams(main), name=REBUILD)
         run.log(f"create rebuild observer dag success, genericID:{child_id(run, child)}")
-        try:
-            status = run.watch(child, _ended, why=f"{REBUILD} on {server.agent}", timeout=_REBUILD_SECONDS)
-        except BaseException:
-            let_go(run, child)
-            raise
+        hint = f"RETRY; or scale in {server.agent}, then scale it out again"
+        status = end_of(run, child, REBUILD, timeout=_REBUILD_SECONDS, hint=hint)
         for node in status.done:
             copy_lines(run, node, status)
-        if status.state == "FAILED" or status.operator != "RUN":
-            let_go(run, child)
-            hint = f"RETRY; or scale in {server.agent}, then scale it out again"
-            raise StepFailed("child.failed", f"{REBUILD} failed on {server.agent}: {'; '.join(status.lines[-3:]) or 'given up'}", hint=hint)
 
 
 class Follows(_RebuildStandbyStep):
@@ -94,7 +86,7 @@ class Follows(_RebuildStandbyStep):
         check_follows(run, link, server.ip, server.sql_port)
         wait_until_advances(run, link, server.ip, server.sql_port)
         link.set_server(server.ip, server.rpc_port, "ACTIVE")
-        run.log(f"{server.ip}:{server.rpc_port} follows the primary")
+        run.log(f"{server.endpoint} follows the primary")
 
 
 @playbook(
@@ -110,7 +102,3 @@ def rebuild_standby(params: RebuildStandbyParams, sketch: Sketch) -> None:
     sketch.stage("Check standby", CheckStandby)
     sketch.stage("Rebuild observer", Rebuild)
     sketch.stage("Wait until it follows", Follows)
-
-
-def _ended(status: ChildStatus) -> ChildStatus | None:
-    return status if status.state in ("SUCCEEDED", "FAILED") else None

@@ -89,7 +89,7 @@ class CreateTwin(_ScaleOutStep):
             uuid=str(uuid.UUID(hex=run.dag_key)),
             main_dag_id=run.dag_id,
             workdir=workdir_for(run, _instance(run)),
-            source=f"{primary.ip}:{primary.rpc_port}",
+            source=str(primary.endpoint),
             sync=SyncParams(
                 root_password=local_secret(run, "root_password"),
                 store_password=local_secret(run, "store_password"),

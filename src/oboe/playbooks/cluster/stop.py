@@ -62,7 +62,7 @@ class MinorFreeze(gathering.MainStep):
             if text != str(primary.agent):
                 run.log(f"{text} is no primary, it is skipped")
         if str(primary.agent) in targets:
-            run.log(f"minor freeze {primary.ip}:{primary.rpc_port}")
+            run.log(f"minor freeze {primary.endpoint}")
             before = link.freeze()
             try:
                 run.wait_until(lambda: link.checkpoint() > before, why="the primary's checkpoint to advance", timeout=_FREEZE_SECONDS)
