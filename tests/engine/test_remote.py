@@ -414,3 +414,19 @@ def test_an_agents_own_dag_may_have_sub_tasks_elsewhere(make_site: Callable[...,
     assert fold.dag_state(dag) is State.SUCCEEDED
     assert second.inbox.get(Fence(dag.key, 1, 1, 1)).ended.ok
     assert second.inbox.get(Fence(dag.key, 2, 1, 1)) is None
+
+
+@pytest.mark.parametrize(
+    ("step", "ended"), [(Gate, (State.SUCCEEDED, ["do gate 1", "do gate 1 resumed"])), (Once, (State.FAILED, ["do gate 1"]))]
+)
+def test_a_damaged_order_stops_neither_its_agent_nor_its_dag(make_site: Callable[..., Site], sketch: Sketch, step: Any, ended: Any) -> None:
+    cluster = Cluster(make_site, Loose(), "sqlite")
+    dag = cluster.submit(chain(sketch, step, agents=(B,)))
+    eventually(lambda: DONE[dag.key])
+    cluster.sites[B].die()
+    cluster.sites[B].inbox._database.write(lambda session: session.run("UPDATE inbox SET order_body = '{'"))
+    cluster.sites[B].born_again()
+    GATES[dag.key].set()
+    cluster.maintainer.engine.nudge(HomeKind.CLUSTER, dag.key)
+    assert (fold.dag_state(cluster.over(dag)), DONE[dag.key]) == ended
+    assert fold.dag_state(cluster.over(cluster.submit(chain(Sketch("other", Maintenance()), Noop, agents=(B,))))) is State.SUCCEEDED

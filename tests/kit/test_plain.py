@@ -9,7 +9,7 @@ import pytest
 from oboe.domain.errors import StepFailed
 from oboe.domain.messages import Level
 from oboe.engine.transcript import Transcript
-from oboe.kit.plain import plain
+from oboe.kit.plain import DEPTH_MAX, plain
 
 
 def test_what_a_step_returns_is_at_once_what_it_will_be_after_a_restart() -> None:
@@ -17,11 +17,16 @@ def test_what_a_step_returns_is_at_once_what_it_will_be_after_a_restart() -> Non
 
 
 def test_what_is_nested_too_deeply_cannot_be_kept() -> None:
+    endless: list[Any] = []
+    endless.append(endless)
     deep: list[Any] = []
-    deep.append(deep)
-    with pytest.raises(StepFailed) as failed:
-        plain(deep)
-    assert failed.value.code == "result.not_plain"
+    for _ in range(DEPTH_MAX - 1):
+        deep = [deep]
+    assert plain(deep) == deep
+    for value in ([deep], {"a": deep}, endless):
+        with pytest.raises(StepFailed) as failed:
+            plain(value)
+        assert failed.value.code == "result.not_plain"
 
 
 def test_a_code_is_cut_to_what_every_store_keeps() -> None:

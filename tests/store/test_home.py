@@ -16,13 +16,13 @@ from oboe.domain.messages import Level, LogLine
 from oboe.domain.model import Approval, GoneAgent, Pause
 from oboe.domain.records import AttemptLine, Change, Page
 from oboe.domain.values import Operator
+from oboe.store.sqlite import SqliteHome
 from tests.store.samples import GLOBAL, HERE, NONE, OBPROXY, THERE, chain, draft, finish, host, line, moved, now, step, tenant
 
 if TYPE_CHECKING:
     from oboe.engine.ports import DagStore
     from oboe.store.memory import MemoryHome
     from oboe.store.mysql import MysqlHome
-    from oboe.store.sqlite import SqliteHome
 
     def every_home_fits_the_port(memory: MemoryHome, sqlite: SqliteHome, mysql: MysqlHome) -> list[DagStore]:
         return [memory, sqlite, mysql]
@@ -457,3 +457,12 @@ def test_the_newest_maintenance_is_never_forgotten(home: Any) -> None:
     over = finish(home, home.create(draft(maintenance=GLOBAL)))
     assert home.forget(now(), 0) == []
     assert home.newest_maintenance() == over
+
+
+def test_a_result_that_is_nested_too_deeply_to_be_read_sets_aside_its_own_dag_only(sqlite: Any) -> None:
+    home = SqliteHome(sqlite)
+    bad, good = home.create(draft("bad")), home.create(draft("good"))
+    row = (bad.id, "[" * 5000 + "]" * 5000)
+    sqlite.write(lambda session: session.run("INSERT INTO sub_task (dag_id, sub_task, body) VALUES (?, 0, ?)", row))
+    assert home.unsettled() == [good]
+    assert [one.key for one in home.poisoned] == [bad.key]

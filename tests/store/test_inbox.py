@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from oboe.domain.messages import Fence, Interrupt
 from oboe.domain.records import InboxEntry
 from oboe.domain.values import Stopping
+from oboe.store.sqlite import Sqlite, SqliteInbox
 from tests.store.samples import THERE, order, report
 
 if TYPE_CHECKING:
     from oboe.engine.ports import InboxStore
     from oboe.store.memory import MemoryInbox
-    from oboe.store.sqlite import SqliteInbox
 
     def every_inbox_fits_the_port(memory: MemoryInbox, sqlite: SqliteInbox) -> list[InboxStore]:
         return [memory, sqlite]
@@ -101,3 +104,18 @@ def test_an_entry_is_forgotten_only_after_its_dag_settled_and_its_end_was_heard(
     assert inbox.get(heard.fence) is None
     assert inbox.get(unheard.fence) is not None
     assert inbox.get(other.fence) is not None
+
+
+@pytest.mark.parametrize("damage", ["{", "[" * 5000, b"\xff", 7, '{"fence": null}'])
+def test_an_entry_that_is_damaged_hides_no_other_and_is_known_again_by_its_order(sqlite: Sqlite, damage: object) -> None:
+    inbox = SqliteInbox(sqlite)
+    bad, good = order(sub_task=1), order(sub_task=2)
+    for each in (bad, good):
+        inbox.accept(each, begin=True)
+    sqlite.write(lambda session: session.run("UPDATE inbox SET order_body = ? WHERE sub_task = 1", (damage,)))
+    unread = InboxEntry(None, bad.fence, begun=True, ended=None, acknowledged=False, unreadable=True)
+    assert inbox.open() == [unread, inbox.get(good.fence)]
+    assert inbox.accept(bad, begin=True) == replace(unread, order=bad)
+    said = report(bad.fence)
+    inbox.end(said)
+    assert inbox.get(bad.fence) == replace(unread, ended=said)

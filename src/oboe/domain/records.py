@@ -94,6 +94,8 @@ class InboxEntry:
     begun: bool
     ended: Report | None
     acknowledged: bool
+    unreadable: bool = False
+    """Its order was written down, and is damaged: ``order`` is the one that was sent again, or None."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -295,7 +295,8 @@ class Attempt:
         return self._reach(agent, lambda: self._tools.children.create(agent, playbook, params, key, leader))
 
     def tell(self, child: Child, signal: str, payload: Any = None) -> None:
-        self._reach(child.agent, lambda: self._tools.children.tell(child, signal, payload))
+        said = plain(payload, what="signal", bytes_max=self._tools.limits.result_bytes_max)
+        self._reach(child.agent, lambda: self._tools.children.tell(child, signal, said))
 
     def ask(self, child: Child, operator: str) -> None:
         self._reach(child.agent, lambda: self._tools.children.ask(child, operator))

@@ -109,7 +109,10 @@ class Inbox:
                 raise
             unused = 0
             for (order, free), entry in zip(fresh, entries, strict=True):
-                if entry.order is not None and entry.ended is None:
+                if entry.unreadable and entry.ended is None:
+                    self._take_up(entry, order)
+                    unused += free
+                elif entry.order is not None and entry.ended is None:
                     held = self._hold(_Held(order))
                     if free:
                         self._begin(held)
@@ -117,6 +120,7 @@ class Inbox:
                     unused += free
         if unused:
             self._executor.give_back(unused)
+            self._admit_later()
         for (order, _), entry in zip(fresh, entries, strict=True):
             if entry.ended is not None:
                 self._reporter.tell(order.home, order.maintainer, entry.ended)
@@ -189,7 +193,7 @@ class Inbox:
         self._epoch = self._store.epoch()
         for entry in self._store.open():
             if entry.order is None:
-                # Interrupted before it was seen: its home names the interrupt again until it is answered.
+                # Interrupted before it was seen, or unreadable: its home names the interrupt, or the order, again until it is answered.
                 continue
             if entry.ended is not None:
                 self._reporter.tell(entry.order.home, entry.order.maintainer, entry.ended)

@@ -32,7 +32,8 @@ from msgspec.inspect import (
 )
 from msgspec.inspect import type_info as inspected
 
-from oboe.domain.errors import Refused
+from oboe.domain.errors import Refused, StepFailed
+from oboe.kit.plain import plain
 from oboe.kit.secret import Secret
 from oboe.kit.typed import PREPARING, converted, decoder
 
@@ -61,7 +62,10 @@ def read_params(kind: type[Any], given: Mapping[str, Any]) -> Any:
     if missing:
         raise Refused("playbook.params", f"{', '.join(missing)} must be given")
     try:
+        plain(dict(given), what="params")
         return converted(dict(given), kind, strict=False, dec_hook=_read_secret)
+    except StepFailed as error:
+        raise Refused("playbook.params", error.message) from None
     except (msgspec.ValidationError, TypeError, ValueError) as error:
         told = _VALUE.sub(r"\1", str(error))
         raise Refused("playbook.params", f"the params do not fit: {told}") from None

@@ -9,7 +9,10 @@ import msgspec
 from oboe.domain.errors import StepFailed
 from oboe.kit.typed import decoder
 
-__all__ = ["plain", "sayable"]
+__all__ = ["DEPTH_MAX", "plain", "sayable"]
+
+DEPTH_MAX = 64
+"""Levels; what is nested more deeply can be written, and may not be read again."""
 
 _plain = decoder(object)
 
@@ -24,9 +27,19 @@ def plain(value: Any, *, what: str = "result", bytes_max: int | None = None) -> 
         body = msgspec.json.encode(value)
         if bytes_max is not None and len(body) > bytes_max:
             raise StepFailed(f"{what}.too_large", f"the {what} has {len(body)} bytes, more than {bytes_max}")
-        return _plain.decode(body)
+        found = _plain.decode(body)
+        _check_depth(found, DEPTH_MAX)
+        return found
     except (TypeError, ValueError, OverflowError, NotImplementedError, RecursionError) as error:
         raise StepFailed(f"{what}.not_plain", f"the {what} cannot be kept: {sayable(str(error))}") from error
+
+
+def _check_depth(value: Any, left: int) -> None:
+    if isinstance(value, dict | list):
+        if not left:
+            raise ValueError(f"it is nested more than {DEPTH_MAX} levels deep")
+        for each in value.values() if isinstance(value, dict) else value:
+            _check_depth(each, left - 1)
 
 
 def sayable(text: str) -> str:

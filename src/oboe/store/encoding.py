@@ -19,6 +19,7 @@ from oboe.domain.values import Address, Operator
 from oboe.kit.typed import decoder
 
 __all__ = [
+    "UNREADABLE",
     "DagFacts",
     "changed_sub_tasks",
     "dag_of",
@@ -89,6 +90,10 @@ _SubTaskRow = msgspec.defstruct(
 )
 """A `SubTask` that leaves defaults out; it is read back as a `SubTask`."""
 _sub_task_values = attrgetter(*SubTask.__dataclass_fields__)
+
+
+UNREADABLE = (ValueError, TypeError, LookupError, RecursionError)
+"""What is raised for a text that cannot be read: msgspec's own errors are a ValueError."""
 
 
 def encode(value: Any) -> str:

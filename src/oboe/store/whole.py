@@ -10,7 +10,7 @@ from oboe.domain.fold import dag_state, settled
 from oboe.domain.model import Dag
 from oboe.store import statements
 from oboe.store.database import Row, Session, listed, portions
-from oboe.store.encoding import dag_of, encode_state
+from oboe.store.encoding import UNREADABLE, dag_of, encode_state
 
 __all__ = ["Poisoned", "read_dags", "state_row", "whole"]
 
@@ -53,5 +53,5 @@ def _read(row: Row, bodies: dict[int, tuple[int, str]]) -> Dag | Poisoned:
     version, state = bodies.pop(-1, (0, "it has no state"))
     try:
         return dag_of(row, version, state, {index: body for index, (_, body) in bodies.items()})
-    except (ValueError, TypeError, LookupError) as error:  # what msgspec says of a text it cannot read is a ValueError
+    except UNREADABLE as error:
         return Poisoned(row[0], row[1], str(error))

@@ -7,16 +7,22 @@ Who was recalled remembers the epoch for ever.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
 
 from oboe.domain.messages import Fence, Interrupt, LogLine, Order, Report
 from oboe.domain.records import InboxEntry, Orphan, is_clusters
 from oboe.kit.typed import decoder
 from oboe.store.database import Database, Row, Session
-from oboe.store.encoding import encode, read_order, read_report
+from oboe.store.encoding import UNREADABLE, encode, read_order, read_report
 
 __all__ = ["SqliteInbox"]
 
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 _orphan = decoder(Orphan)
 _line = decoder(LogLine)
 
@@ -136,7 +142,8 @@ class SqliteInbox:
         self._database.write(lambda session: session.many(_KEEP_LINE, rows))
 
     def lines(self, fence: Fence) -> list[LogLine]:
-        return [_line.decode(body) for (body,) in self._database.read(lambda session: session.rows(_LINES, _values(fence)))]
+        rows = self._database.read(lambda session: session.rows(_LINES, _values(fence)))
+        return [line for (body,) in rows if (line := _read(_line.decode, body, fence)) is not None]
 
     def forget(self, settled_before: int) -> int:
         def work(session: Session) -> int:
@@ -157,6 +164,9 @@ def _accept(session: Session, order: Order, begin: bool, body: str) -> InboxEntr
             return InboxEntry(None, fence, begun=False, ended=None, acknowledged=False)
         session.run(_PUT, (*_values(fence), int(begin), body, None))
         return InboxEntry(order, fence, begun=begin, ended=None, acknowledged=False)
+    entry = _entry(known[0])
+    if entry.unreadable:
+        return replace(entry, order=order)
     if begin:
         session.run(_BEGIN, _values(fence))
     return _entry(session.rows(_GET, _values(fence))[0])
@@ -167,11 +177,25 @@ def _values(fence: Fence) -> tuple[str, int, int, int]:
 
 
 def _entry(row: Row) -> InboxEntry:
-    *fence, order, begun, report, acknowledged = row
+    *place, body, begun, report, acknowledged = row
+    fence = Fence(*place)
+    order = _read(read_order, body, fence)
     return InboxEntry(
-        order=None if order is None else read_order(order),
-        fence=Fence(*fence),
+        order=order,
+        fence=fence,
         begun=bool(begun),
-        ended=None if report is None else read_report(report),
+        ended=_read(read_report, report, fence),
         acknowledged=bool(acknowledged),
+        unreadable=order is None and body is not None,
     )
+
+
+def _read(read: Callable[[str], T], body: str | None, fence: Fence) -> T | None:
+    """None for what was damaged: it must not stop what is not."""
+    try:
+        return None if body is None else read(body)
+    except UNREADABLE as error:
+        _log.error(
+            "what the inbox has of sub-task %d of dag %s, attempt %d, cannot be read: %s", *_values(fence)[1::-1], fence.attempt, error
+        )
+        return None
