@@ -15,7 +15,7 @@ from oboe.engine.lease import LeaseKeeper
 from oboe.engine.limits import Limits
 from oboe.kit.playbook import Sketch
 from oboe.store.memory import MemoryHome
-from tests.engine.site import A, B, Loose, Site, draft, eventually
+from tests.engine.site import A, B, Loose, Site, draft, eventually, states
 from tests.engine.steps import DONE, GATES, Gate
 
 SHORT = Limits(lease_seconds=0.4, lease_renew_seconds=0.1, lease_look_seconds=0.05)
@@ -140,6 +140,25 @@ def test_a_holder_whose_home_cannot_be_served_lets_go_and_tries_again(make_site:
     site.engine.watch_lease(row, home)
     eventually(site.engine.serves_cluster)
     assert site.engine.status().epoch == 3
+
+
+def test_what_was_interrupted_because_the_lease_was_lost_goes_on_when_it_is_back(make_site: Callable[..., Site], sketch: Sketch) -> None:
+    row, home = Row(), MemoryHome()
+    site = make_site(limits=LONGER).start()
+    site.engine.watch_lease(row, lambda: home)
+    eventually(site.engine.serves_cluster)
+    sketch.stage("bound", Gate)
+    dag = site.engine.submit(draft(sketch.plan(), kind=HomeKind.CLUSTER))
+    eventually(lambda: DONE[dag.key])
+    row.away = True
+    eventually(lambda: not site.engine.serves_cluster() and site.engine.status().running == 0)
+    row.away = False
+    eventually(site.engine.serves_cluster)
+    eventually(lambda: DONE[dag.key] == ["do gate 1", "do gate 1 resumed"])
+    GATES[dag.key].set()
+    dag = site.over(dag)
+    assert states(dag) == [("SUCCEEDED", "RUN", 1)]
+    assert [record.line.text for record in home.logs(dag)] == []
 
 
 def test_the_holder_serves_the_cluster_and_its_successor_goes_on(make_site: Callable[..., Site], sketch: Sketch) -> None:

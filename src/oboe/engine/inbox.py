@@ -24,7 +24,9 @@ from oboe.domain.values import SECOND, Address, HomeKind, Stopping
 from oboe.engine.admission import Admission
 from oboe.engine.executor import Executor
 from oboe.engine.hands import INTERRUPTED_CODE, INTERRUPTED_TEXT, end_report, stop_line
+from oboe.engine.leftovers import forget_commands
 from oboe.engine.limits import Limits
+from oboe.engine.outcome import STOPPED_TEXTS
 from oboe.engine.ports import InboxEntry, InboxStore, Orphan
 from oboe.engine.recollection import orphans_of, recollect
 from oboe.engine.reporter import Reporter
@@ -51,8 +53,16 @@ class _Held:
     """When its home was last known to want it, monotonic seconds; 0: not in this life."""
     asked: bool = False
     """Its home is being asked whether it still wants it."""
+    lost_at: float = 0.0
+    """When this agent lost the lease under it, monotonic seconds. If it may run again by itself, it is interrupted without an outcome, and
+    begins again when its home names it again; 0: that is no more, or never was."""
     lacks: Waiting | None = None
     """Its step is not loaded: it cannot begin in this life of the agent."""
+
+    @property
+    def homeless(self) -> bool:
+        """Its home has not named it since its lease was lost."""
+        return self.since < self.lost_at
 
     @property
     def doubtful(self) -> bool:
@@ -152,6 +162,7 @@ class Inbox:
         with self._stripe(fence):
             held = self._held.get(fence)
             if held is not None and (held.began or held.resumed):
+                held.lost_at = 0.0
                 self._reporter.redirect(fence, interrupt.maintainer)
                 if not self._executor.interrupt(fence, interrupt.cause) and held.resumed:
                     self._leave(held, self._unbegun(interrupt))
@@ -239,6 +250,8 @@ class Inbox:
         """The lease is lost: what runs here because this agent maintained that home must not go on."""
         for fence, held in tuple(self._held.items()):
             if held.order.home.kind is home and held.order.maintainer == self._here:
+                with self._stripe(fence):
+                    held.lost_at = time.monotonic() if held.order.resumable else 0.0
                 self._executor.interrupt(fence, Stopping.ASKED)
 
     def stop(self) -> None:
@@ -290,8 +303,9 @@ class Inbox:
             self._executor.signalled(order.fence.dag_key, order.signals)
         if order.deadline > held.order.deadline:
             self._executor.extended(order.fence, order.deadline)
+        held.since = time.monotonic()
         if not held.began:
-            held.order, held.since, held.asked = order, time.monotonic(), False
+            held.order, held.asked = order, False
             self._admit_later()  # whoever was asked whether it is still wanted may never answer
             return
         self._reporter.redirect(order.fence, order.maintainer)
@@ -363,7 +377,7 @@ class Inbox:
     def _begin(self, held: _Held) -> None:
         """On a slot that is reserved, and with its begin written down."""
         order = held.order
-        resumed, held.began, held.resumed = held.resumed, True, False
+        resumed, held.began, held.resumed, held.lost_at = held.resumed, True, False, 0.0
         self._waiting.pop(order.fence, None)
         self._reporter.tell(order.home, order.maintainer, self._started(order))
         self._executor.start(order, self._hear, resumed=resumed)
@@ -387,7 +401,7 @@ class Inbox:
         for fence, held in tuple(self._waiting.items()):
             if self._executor.knows(fence.dag_key, fence.sub_task) is not None:
                 continue  # an earlier attempt has not ended yet
-            if held.lacks is not None:
+            if held.lacks is not None or held.homeless:
                 continue
             if held.doubtful:
                 self._ask(held)
@@ -442,6 +456,8 @@ class Inbox:
             if verdict is Verdict.STOP:
                 self.unwanted(fence)
                 return
+            if held.homeless:
+                return  # another agent may be about to begin it
             held.since = time.monotonic()
         self._admit_later()
 
@@ -452,10 +468,22 @@ class Inbox:
             return
         if report.phase is Phase.ENDED:
             with self._stripe(report.fence):
-                self._end(report)
+                (self._put_back if held.lost_at and not report.ok else self._end)(report)
             self._admit_later()
         else:
             self._reporter.tell(held.order.home, held.order.maintainer, report)
+
+    def _put_back(self, report: Report) -> None:
+        """It has ended because its home was lost: nothing has come of it, but its lines."""
+        held = self._held[report.fence]
+        forget_commands(self._executor.tools.work_root, report.fence)
+        if lines := [line for line in report.lines if line.text != STOPPED_TEXTS[Stopping.ASKED]]:
+            self._reporter.tell(held.order.home, held.order.maintainer, self._shown(held.order, lines))
+        held.began, held.resumed = False, True
+        self._waiting[report.fence] = held
+        self._executor.forget(report.fence)
+        if held.homeless:
+            self._ask(held)
 
     def _end(self, report: Report) -> None:
         """Durable, then reported."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from oboe.domain.errors import OboeError
 from oboe.domain.messages import Fence
 from oboe.kit.mask import Mask
 
-__all__ = ["Burial", "attempt_directory", "end_leftovers", "mask_outputs"]
+__all__ = ["Burial", "attempt_directory", "end_leftovers", "forget_commands", "mask_outputs"]
 
 _AGAIN_SECONDS = 2.0
 
@@ -39,6 +40,11 @@ def mask_outputs(work_root: Path, fence: Fence, mask: Mask) -> None:
             with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as target:
                 target.writelines(map(mask.hide, source))
         masked.replace(path)
+
+
+def forget_commands(work_root: Path, fence: Fence) -> None:
+    """That attempt begins again as if it had called none; those that it has called are gone."""
+    shutil.rmtree(attempt_directory(work_root, fence), ignore_errors=True)
 
 
 class Burial:
