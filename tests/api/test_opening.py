@@ -155,3 +155,20 @@ def test_on_one_processor_nothing_is_begun() -> None:
     blocks = [PRIVATE.public_key().encrypt(b"text", PKCS1v15())] * 3
     assert Opener(1).open_blocks(PRIVATE, blocks, lambda: begun.append(True)) == [(b"text",)] * 3
     assert begun == []
+
+
+def test_the_second_thread_ends_when_it_is_not_needed_and_is_there_again_when_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "IDLE_SECONDS", 0.05)
+    opener, threads, begun = Opener(2), [], threading.Semaphore(0)
+    blocks = [PRIVATE.public_key().encrypt(b"text", PKCS1v15())] * 3
+
+    def begin() -> None:
+        threads.append(threading.current_thread())
+        begun.release()
+
+    for _ in range(2):
+        assert opener.open_blocks(PRIVATE, blocks, begin) == [(b"text",)] * 3
+        assert begun.acquire(timeout=SECONDS)
+        threads[-1].join(SECONDS)
+        assert not threads[-1].is_alive()
+    assert threads[0] is not threads[1]

@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 from oboe.remote import secrecy
 from oboe.remote.secrecy import Opened, PrivateKey
@@ -23,6 +23,8 @@ Ahead = Callable[[], None]
 
 WAIT_SECONDS = 5.0
 """For the block that the second thread has begun; then it is done here."""
+IDLE_SECONDS = 10.0
+"""Then the second thread ends; the next request starts another."""
 _log = logging.getLogger(__name__)
 
 
@@ -60,7 +62,7 @@ class _Shared:
 
 
 class Opener:
-    """Thread-safe. Its second thread is started when it is first needed."""
+    """Thread-safe. Its second thread is started when it is needed, and ends when it has not been for a while."""
 
     def __init__(self, processors: int | None = None) -> None:
         self._lock = threading.Lock()
@@ -95,7 +97,14 @@ class Opener:
 
     def _help(self, jobs: SimpleQueue[_Shared]) -> None:
         while True:
-            shared = jobs.get()
+            try:
+                shared = jobs.get(timeout=IDLE_SECONDS)
+            except Empty:
+                with self._lock:
+                    if jobs.empty():
+                        self._jobs = None
+                        return
+                continue
             shared.help()
             self._busy = False
             del shared  # a thread that waits keeps no request alive
