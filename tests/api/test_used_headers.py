@@ -129,12 +129,12 @@ def test_places_are_used_again_and_what_made_room_stays_refused(tmp_path: Path) 
         replays = Replays(4, file=tmp_path / "used")
         for one in range(20):
             sent = now + 1 + life * 20 + one
-            assert replays.use(b"%d" % one, sent, now)
-            assert not replays.use(b"%d" % one, sent, now)
+            assert replays.use(b"%d %d" % (life, one), sent, now)
+            assert not replays.use(b"%d %d" % (life, one), sent, now)
         replays.close()
         assert size in (-1, size := (tmp_path / "used").stat().st_size)
         again = Replays(4, file=tmp_path / "used")
-        assert not any(again.use(b"%d" % one, now + 1 + life * 20 + one, now) for one in range(20))
+        assert not any(again.use(b"%d %d" % (life, one), now + 1 + life * 20 + one, now) for one in range(20))
         again.close()
 
 

@@ -1,7 +1,7 @@
 """Remembers the headers that were used, until they expire: each may be used once, also after a restart of the agent.
 
-Invariant: a header that was accepted is not accepted again. When there is no room left, those that expire first are forgotten and
-everything that expires no later than they do is refused from then on; fresh headers expire later.
+Invariant: keys that were accepted are not accepted again before they expire, in whatever header. When there is no room left, those that
+expire first are forgotten and everything that expires no later than they do is refused from then on; fresh headers expire later.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ class Replays:
     def __init__(self, limit: int = HEADERS_MAX, *, file: Path | None = None) -> None:
         self._limit = limit
         self._lock = threading.Lock()
-        self._by_expiry: dict[int, dict[bytes, int]] = {}
-        """Digests, and where each is kept."""
-        self._count = 0
+        self._by_expiry: dict[int, set[bytes]] = {}
+        """Digests of keys."""
+        self._places: dict[bytes, int] = {}
+        """Where each is kept, whenever it expires."""
         self._refused_until = 0
         self._free: list[int] = []
         self._never_taken = 0
@@ -40,16 +41,13 @@ class Replays:
         """True the first time, False for ever after. ``expires`` is a Unix second that has not ended."""
         digest = blake2b(keys, digest_size=DIGEST_BYTES).digest()
         with self._lock:
-            used = self._by_expiry.get(expires)
-            if expires <= self._refused_until or (used is not None and digest in used):
+            if expires <= self._refused_until or digest in self._places:
                 return False
-            if used is None:
-                used = self._by_expiry[expires] = {}
-            used[digest] = place = self._place()
+            self._by_expiry.setdefault(expires, set()).add(digest)
+            self._places[digest] = place = self._place()
             if self._kept is not None:
                 self._kept.take(place, expires, digest)
-            self._count += 1
-            if self._count > self._limit:
+            if len(self._places) > self._limit:
                 self._forget(now)
             return True
 
@@ -57,11 +55,12 @@ class Replays:
         """It was no use after all: somebody else refused it."""
         digest = blake2b(keys, digest_size=DIGEST_BYTES).digest()
         with self._lock:
-            place = self._by_expiry.get(expires, {}).pop(digest, None)
-            if place is None:
+            used = self._by_expiry.get(expires, set())
+            if digest not in used:
                 return
+            used.remove(digest)
+            place = self._places.pop(digest)
             self._free.append(place)
-            self._count -= 1
             if self._kept is not None:
                 self._kept.leave(place)
 
@@ -81,14 +80,12 @@ class Replays:
     def _forget(self, now: float) -> None:
         for second in sorted(self._by_expiry):
             if second >= int(now):
-                if self._count <= self._limit:
+                if len(self._places) <= self._limit:
                     return
                 self._refused_until = second
                 if self._kept is not None:
                     self._kept.refuse_until(second)
-            forgotten = self._by_expiry.pop(second)
-            self._count -= len(forgotten)
-            self._free.extend(forgotten.values())
+            self._free.extend(self._places.pop(digest) for digest in self._by_expiry.pop(second))
 
     def _open(self, file: Path) -> None:
         try:
@@ -97,6 +94,6 @@ class Replays:
             _LOG.error("%s cannot be used, a restart will forget which headers were used: %s", file, error.strerror)
             return
         for place, expires, digest in kept.found:
-            self._by_expiry.setdefault(expires, {})[digest] = place
-        self._count = len(kept.found)
+            self._by_expiry.setdefault(expires, set()).add(digest)
+            self._places[digest] = place
         self._refused_until, self._free, self._never_taken = kept.refused_until, kept.free, kept.never_taken
