@@ -284,12 +284,15 @@ def test_a_follower_without_a_master_says_so() -> None:
         assert get(serving.port, ROUTE).code == "Request.Forward.MasterAgent.NotFound"
 
 
-def test_a_password_encrypted_for_a_follower_cannot_be_used_by_the_master() -> None:
-    behind = app(FakeControl(keys=FakeKeys(who=Identity.MASTER, root="pw1")))
-    body = json.dumps({"clusterId": 1, "clusterName": "c", "rootPwd": secrecy.seal_text(PAIR.public_key, b"new")}).encode()
+@pytest.mark.parametrize("key", [PAIR.public_key, secrecy.new_key_pair().public_key], ids=["the MASTER's key", "the FOLLOWER's"])
+def test_a_password_encrypted_for_a_follower_cannot_be_used_by_the_master(key: str) -> None:
+    control = FakeControl(keys=FakeKeys(who=Identity.MASTER, root="pw1"))
+    behind = app(control)
+    body = json.dumps({"clusterId": 1, "clusterName": "c", "rootPwd": secrecy.seal_text(key, b"new")}).encode()
     request = ForwardedRequest("POST", "/api/v1/obcluster/config", body, ROOT, Secret("pw1"), Address("127.0.0.1", 1))
     answer = behind.answer_forwarded(request)
     assert json.loads(answer.body)["error"]["errCode"] == "OB.Cluster.Password.Encrypted"
+    assert control.changed == []
     behind.stop()
 
 

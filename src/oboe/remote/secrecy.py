@@ -35,6 +35,7 @@ __all__ = [
     "SealedRequest",
     "load_private_key",
     "load_public_key",
+    "looks_sealed",
     "new_key_pair",
     "open_block",
     "open_blocks",
@@ -156,6 +157,15 @@ def open_text(private_key: PrivateKey, sealed: str, *, open_blocks: OpenBlocks =
     if not all(opened):
         raise _undecipherable()
     return b"".join(piece for (piece,) in opened)
+
+
+def looks_sealed(text: str) -> bool:
+    """Whether it may be what `seal_text` makes for some agent of oboe: whole blocks of its keys, as base64."""
+    try:
+        sealed = _from_base64(text.encode())
+    except (ValueError, binascii.Error):
+        return False
+    return bool(sealed) and len(sealed) % (KEY_BITS // 8) == 0
 
 
 # Requests

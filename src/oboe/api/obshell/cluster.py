@@ -186,14 +186,15 @@ def _texts(settings: Mapping[str, Value]) -> dict[str, str]:
 
 
 def _root_password(call: Call, given: Secret) -> Secret:
-    """Older clients encrypt it for this agent; what cannot be opened is the password itself."""
+    """Older clients encrypt it for the agent that they ask; what cannot be opened is the password itself.
+
+    A FOLLOWER that was asked cannot open it before the MASTER has verified who asks, and the MASTER cannot open it at all."""
+    if call.forwarded_by is not None and secrecy.looks_sealed(given.reveal()):
+        raise Refused("cluster.password_encrypted", "the password is encrypted for another agent", hint="send it to the MASTER")
     try:
-        opened = Secret(secrecy.open_text(call.door.private_key(), given.reveal()).decode())
+        return Secret(secrecy.open_text(call.door.private_key(), given.reveal()).decode())
     except (Refused, UnicodeDecodeError):
         return given
-    if call.forwarded_by is not None:
-        raise Refused("cluster.password_encrypted", "the password is encrypted for another agent", hint="send it to the MASTER")
-    return opened
 
 
 def _always(call: Call) -> bool:
