@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from .living import Living, living
@@ -86,3 +87,29 @@ def test_a_new_master_with_an_agent_password_takes_no_empty_one(tmp_path: Path) 
         assert agent.send("GET", "/api/v1/task/dags/agent").code == "Security.Authentication.WithAgentPassword"
         agent.header, agent.password = "X-OCS-Agent-Header", "ap"
         assert agent.send("GET", "/api/v1/task/dags/agent").status == 200
+
+
+@pytest.mark.parametrize(
+    ("route", "more", "emergency", "expected"),
+    [
+        ("start", {}, True, (500, "OB.Server.HasNotBeenStarted")),
+        ("start", {}, False, (400, "OB.Cluster.NotInitialized")),
+        ("stop", {"force": True}, True, (500, "OB.Server.HasNotBeenStarted")),
+        ("stop", {"force": True}, False, (400, "Agent.Identify.NotSupportOperation")),
+        ("stop", {}, True, (400, "Agent.Identify.NotSupportOperation")),
+    ],
+)
+def test_an_agent_that_never_had_a_database_says_so(
+    single: Living, route: str, more: dict[str, Any], emergency: bool, expected: tuple[int, str]
+) -> None:
+    """Asked for its own server, over the port and (an emergency) over the unix socket."""
+    here = single.agent.address
+    body = json.dumps({"scope": {"type": "SERVER", "target": [str(here)]}, **more}).encode()
+    if emergency:
+        transport = httpx.HTTPTransport(uds=str(single.agent.port.socket))
+        with httpx.Client(transport=transport, timeout=20) as client:
+            answer = client.post(f"http://agent/api/v1/ob/{route}", content=body)
+        assert (answer.status_code, answer.json()["error"]["errCode"]) == expected
+    else:
+        received = single.send("POST", f"/api/v1/ob/{route}", body)
+        assert (received.status, received.code) == expected

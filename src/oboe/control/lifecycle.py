@@ -142,9 +142,12 @@ class Lifecycle:
     ) -> Dag | Preview:
         members, store_answers = self._members()
         targets = targets_of(members, scope, target)
+        alone = emergency and self._alone(targets, store_answers)
         if self._local.instance() is None:
+            if alone:
+                raise _never_started(self._local.address)
             raise Refused("cluster.not_initialized", "this agent has no database yet", hint="POST /api/v1/ob/init, or scale it out")
-        if emergency and self._alone(targets, store_answers):
+        if alone:
             return self._start("Start local observer", LocalObserverParams(), caller, dry_run)
         self._require_cluster_agent()
         zones = _zones_of(members, targets) if scope.upper() != "SERVER" else []
@@ -166,6 +169,8 @@ class Lifecycle:
         members, store_answers = self._members()
         targets = targets_of(members, scope, target)
         if emergency and force and not terminate and self._alone(targets, store_answers):
+            if self._local.instance() is None:
+                raise _never_started(self._local.address)
             return self._start("Stop local observer", LocalObserverParams(), caller, dry_run)
         self._require_cluster_agent()
         if force and terminate:
@@ -232,7 +237,7 @@ class Lifecycle:
                 return self._link.members(), True
             except OboeError:
                 pass
-        return self._local.members(), False
+        return self._local.members() or [self._local.as_member()], False
 
     def _primary(self) -> Primary | None:
         try:
@@ -294,6 +299,12 @@ def targets_of(members: Sequence[Member], scope: str, target: Sequence[str]) -> 
             code, what = ("zone.unknown", "zone") if kind == "ZONE" else ("agent.unknown", "server")
             raise Refused(code, f"there is no {what} {name}")
     return [one for one in members if (one.zone if kind == "ZONE" else str(one.address)) in wanted]
+
+
+def _never_started(agent: Address) -> Refused:
+    return Refused(
+        "server.never_started", f"the agent {agent} has no database that could be started or stopped", hint="it belongs to no cluster yet"
+    )
 
 
 def _zones_of(members: Sequence[Member], targets: Sequence[Member]) -> list[str]:

@@ -161,6 +161,7 @@ TABLE: Mapping[str, tuple[str, int]] = {
     "stop.all": ("OB.Cluster.ForceStopOrTerminateRequired", 400),
     "stop.primary": ("OB.Cluster.ForceStopOrTerminateRequired", 400),
     "stop.force_required": ("OB.Cluster.ForceStopRequired", 400),
+    "server.never_started": ("OB.Server.HasNotBeenStarted", 500),
     "server.stopped_elsewhere": ("OB.Server.StoppedInMultiZone", 400),
     "zone.is_own": ("OB.Zone.DeleteSelf", 400),
     "zone.not_empty": ("OB.Zone.NotEmpty", 400),
