@@ -167,7 +167,7 @@ def test_a_crash_inside_shows_nothing_of_it(control: FakeControl, port: int, cap
     [
         (Refused("no.such_code", "x"), 500, "Common.Unexpected"),
         (Bug("machine.broken", "x"), 500, "Common.Unexpected"),
-        (TryAgain("store.busy", "x"), 500, "Common.Unexpected"),
+        (TryAgain("store.busy", "x"), 500, "Task.Engine.Unexpected"),
         (Unreachable("agent.unreachable", "x"), 500, "Common.Unexpected"),
         (Refused("cluster.no_database", "x"), 500, "Agent.OceanBase.NotHold"),
         (Refused("agent.identity_unknown", "x"), 500, "Agent.Identify.Unknown"),
