@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import psutil
 import pytest
 
@@ -10,8 +12,9 @@ from oboe.domain.messages import Level
 from oboe.domain.values import HomeKind, State
 from oboe.engine.limits import Limits
 from oboe.kit.playbook import Sketch
+from oboe.kit.run import Run
 from tests.engine.site import A, Site, chain, eventually
-from tests.engine.steps import DONE, GATES, Gate, Odd
+from tests.engine.steps import DONE, GATES, Gate, Noop, Odd
 
 _ENDS = {
     "raises_keyboard_interrupt": "step.crashed: KeyboardInterrupt",
@@ -77,3 +80,27 @@ def test_a_dag_that_was_set_aside_ends_when_a_person_cancels_it(make_site, sketc
     site.engine.ask(HomeKind.AGENT, dag.key, events.Cancel())
     assert fold.dag_state(site.over(dag)) is State.FAILED
     assert site.engine.status().set_aside == {}
+
+
+@pytest.mark.parametrize("given", [{"timeout": float("inf")}, {"timeout": "5"}, {"timeout": 5, "every": float("nan")}])
+def test_a_wait_that_would_never_look_or_end_is_refused(make_site, sketch: Sketch, given: dict[str, Any]) -> None:  # type: ignore[no-untyped-def]
+    class Endless(Noop):
+        def run(self, run: Run) -> None:
+            run.wait_until(lambda: False, why="nothing", **given)
+
+    site = make_site(steps=[Endless]).start()
+    dag = site.run(chain(sketch, Endless))
+    assert fold.dag_state(dag) is State.FAILED
+    assert [record.line.code for record in site.home.logs(dag)] == ["wait.no_seconds"]
+
+
+def test_a_step_that_looks_without_pause_lets_others_run(make_site, sketch: Sketch) -> None:  # type: ignore[no-untyped-def]
+    looks: list[int] = []
+
+    class Eager(Noop):
+        def run(self, run: Run) -> None:
+            run.wait_until(lambda: looks.append(1), why="nothing", timeout=0.3, every=0)
+
+    site = make_site(steps=[Eager]).start()
+    assert fold.dag_state(site.run(chain(sketch, Eager))) is State.FAILED
+    assert len(looks) <= 32

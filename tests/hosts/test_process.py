@@ -170,6 +170,26 @@ def test_end_takes_the_whole_group_the_stubborn_included(directory: Path, tmp_pa
     assert running.poll() == -15, "of the command itself, which did obey"
 
 
+def test_end_takes_those_who_left_the_session_while_the_command_goes_on(directory: Path, tmp_path: Path) -> None:
+    apart = f"""trap "" TERM; echo $$ > {tmp_path}/apart; while :; do sleep 0.05; done"""
+    running = launch(["/bin/sh", "-c", 'setsid sh -c "$0" & wait; sleep 60', apart], directory=directory)
+    eventually(lambda: (tmp_path / "apart").exists() and (tmp_path / "apart").read_text().strip())
+    pid = int((tmp_path / "apart").read_text())
+    assert running.end(0.3)
+    assert is_gone(pid)
+
+
+def test_what_a_finished_command_left_in_a_session_of_its_own_stays(directory: Path, tmp_path: Path) -> None:
+    running = launch(sh(f"setsid sh -c 'echo $$ > {tmp_path}/daemon; exec sleep 60' & wait $! & exit 0"), directory=directory)
+    assert running.wait(BOUND) == 0
+    eventually(lambda: (tmp_path / "daemon").exists() and (tmp_path / "daemon").read_text().strip())
+    pid = int((tmp_path / "daemon").read_text())
+    assert running.end(0.3)
+    stays = not is_gone(pid)
+    os.kill(pid, signal.SIGKILL)
+    assert stays
+
+
 def test_end_takes_what_a_finished_command_left_behind(directory: Path, tmp_path: Path) -> None:
     running = launch(sh(f"sleep 60 & echo $! > {tmp_path}/left"), directory=directory)
     assert running.wait(BOUND) == 0

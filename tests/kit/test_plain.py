@@ -29,6 +29,14 @@ def test_what_is_nested_too_deeply_cannot_be_kept() -> None:
         assert failed.value.code == "result.not_plain"
 
 
+def test_a_line_that_is_no_text_is_shown_as_python_shows_it() -> None:
+    told: list[Any] = []
+    transcript = Transcript(lambda: 1, lambda: None, jot=told.append, lines_max=10, text_max=20)
+    for said in (5, None, b"\xff"):
+        transcript.write(Level.INFO, said)  # type: ignore[arg-type]
+    assert [line.text for line in told] == ["5", "None", "b'\\xff'"]
+
+
 def test_a_code_is_cut_to_what_every_store_keeps() -> None:
     told: list[Any] = []
     transcript = Transcript(lambda: 1, lambda: None, jot=told.append, lines_max=10, text_max=10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +20,7 @@ from oboe.engine.jottings import Jottings
 from oboe.engine.leftovers import attempt_directory, mask_outputs
 from oboe.engine.limits import Limits
 from oboe.engine.outcome import Outcome, Suspended, outcome_of
-from oboe.engine.patience import Patience
+from oboe.engine.patience import Patience, seconds_of
 from oboe.engine.ports import Children, Launch, OpenParams, Running
 from oboe.engine.transcript import Transcript, Waiting
 from oboe.kit.plain import plain
@@ -32,6 +33,8 @@ T = TypeVar("T")
 
 _LOOK_SECONDS = 0.1
 """How long a command's wait lasts before it looks whether it was told to stop."""
+_EVERY_SECONDS_MIN = 0.01
+"""However often a step wants to look, other steps run in this process too."""
 _GOING_ON = Outcome(True)
 
 _log = logging.getLogger(__name__)
@@ -192,7 +195,7 @@ class Attempt:
             raise Interrupted(self._cause.name.lower())
 
     def wait_until(self, ready: Callable[[], T | None], *, why: str | Callable[[], str], timeout: float, every: float = 0.5) -> T:
-        patience, tries = self.patience(timeout), 0
+        patience, tries, pause = self.patience(timeout), 0, max(_EVERY_SECONDS_MIN, seconds_of(every, "every"))
         try:
             while True:
                 self.check()
@@ -205,7 +208,7 @@ class Attempt:
                 self.transcript.waiting = Waiting(text, patience.since, patience.until, tries)
                 if left <= 0:
                     raise StepFailed("wait.timeout", f"gave up after {patience.seconds:g} s and {tries} tries: {text}")
-                self._pause(min(every, left))
+                self._pause(min(pause, left))
         finally:
             self.transcript.waiting = None
 
@@ -260,6 +263,8 @@ class Attempt:
             running = self._running = self._tools.launch(command, directory=directory, env=env, cwd=cwd, stdin=stdin)
         except OSError as error:
             hint = "the agent writes down a command in its home before it begins: make room there, then retry"
+            if error.errno == errno.E2BIG:
+                hint = "hand over what is long by stdin or a file"
             raise StepFailed("call.not_begun", f"{command[0]} was not begun: {error.strerror}", hint=hint) from error
         patience = self.patience(timeout)
         self.transcript.waiting = Waiting(f"the command {command[0]}", patience.since, patience.until, 1)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
+from oboe.domain.errors import Bug
 from oboe.domain.values import SECOND
 
-__all__ = ["Patience"]
+__all__ = ["Patience", "seconds_of"]
+
+
+def seconds_of(value: float, what: str) -> float:
+    """`Bug` ``wait.no_seconds``: every wait ends."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise Bug("wait.no_seconds", f"the {what} of a wait is a number of seconds, not {value!r:.100}")
+    return value
 
 
 class Patience:
@@ -16,6 +25,8 @@ class Patience:
     __slots__ = ("_clock", "_end", "_extended", "_known", "since", "until")
 
     def __init__(self, timeout: float, *, clock: Callable[[], int], extended: Callable[[], int]) -> None:
+        """`Bug` ``wait.no_seconds``."""
+        seconds_of(timeout, "timeout")
         self._clock = clock
         self._extended = extended
         self._known = extended()

@@ -83,7 +83,7 @@ class Transcript:
 
     @waiting.setter
     def waiting(self, what: Waiting | None) -> None:
-        self._waiting = None if what is None else replace(what, why=sayable(self.mask.hide(what.why)))
+        self._waiting = None if what is None else replace(what, why=self._sayable(what.why))
 
     @property
     def seq(self) -> int:
@@ -92,7 +92,7 @@ class Transcript:
 
     def write(self, level: Level, text: str, code: str = "") -> None:
         """Add a line; too long a text is cut, and an attempt that writes too much is only counted."""
-        text, code = sayable(self.mask.hide(text)), sayable(self.mask.hide(code))[:_CODE_CHARACTERS_MAX]
+        text, code = self._sayable(text), self._sayable(code)[:_CODE_CHARACTERS_MAX]
         if len(text) > self._text_max:
             text = f"{text[: self._text_max]}… ({len(text)} characters)"
         with self._lock:
@@ -123,6 +123,10 @@ class Transcript:
             lines, self._lines = tuple(self._lines), []
             self._pending = False
             take(lines, self._additional)
+
+    def _sayable(self, said: object) -> str:
+        """A step may say anything; what is no text is shown as Python shows it."""
+        return sayable(self.mask.hide(said if isinstance(said, str) else repr(said)))
 
     def _tell(self) -> None:
         if not self._pending:

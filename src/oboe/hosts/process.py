@@ -19,7 +19,8 @@ import secrets
 import signal
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from oboe.domain.errors import Bug, StepFailed
@@ -51,6 +52,7 @@ _MOMENT_SECONDS = 0.5
 _KILL_SECONDS = 10.0
 _GRACE_SECONDS = 5.0
 _LOOK_SECONDS = 0.02
+_LOOK_SECONDS_MAX = 0.5
 _TOKEN_NAME = "OBOE_COMMAND_TOKEN"
 _DEFAULTED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
@@ -98,34 +100,45 @@ class Running:
         return sum(path.stat().st_size for path in paths if path.exists())
 
     def end(self, grace_seconds: float = _GRACE_SECONDS) -> bool:
-        """End everything in its session: TERM, after the grace KILL. True once nothing of it is left, as seen by looking."""
-        if self._leader is None:
+        """End everything in its session: TERM, after the grace KILL. True once nothing of it is left, as seen by looking.
+
+        Of a command that goes on, what left the session for one of its own ends too; what an ended one left there, it left to stay."""
+        leader, token = self._leader, self._token
+        if leader is None:
             return True
-        return self._signalled_until_gone(signal.SIGTERM, grace_seconds) or self._signalled_until_gone(signal.SIGKILL, _KILL_SECONDS)
+        find = partial(sessions.members, leader, token) if _status(self.directory) is not None else partial(_everybody, leader, token)
+        return _signalled_until_gone(find, signal.SIGTERM, grace_seconds) or _signalled_until_gone(find, signal.SIGKILL, _KILL_SECONDS)
 
     def _alive(self) -> bool:
         if self._leader is None:
             return False
         return sessions.lives(self._leader) or bool(sessions.members(self._leader, self._token))
 
-    def _signalled_until_gone(self, number: signal.Signals, seconds: float) -> bool:
-        """Members may fork or exec while they are told, so each look tells those that were not told as what they are now."""
-        assert self._leader is not None
-        deadline, told = time.monotonic() + seconds, set[tuple[int, bytes]]()
-        known: set[Member] = set()
-        while True:
-            # One that is ending has lost its environment, and with it the token, before it is gone; so who was ours stays ours.
-            known = {one for one in known if sessions.remains(one)} | set(sessions.members(self._leader, self._token))
-            if not known:
-                return True
-            seen = {(one.pid, sessions.command_line(one.pid)): one.group for one in known}
-            for group in {group for key, group in seen.items() if key not in told and key[1]}:
-                sessions.signal_group(group, number)
-            told |= seen.keys()
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return False
-            sessions.wait_gone([one.pid for one in known], min(left, _LOOK_SECONDS))
+
+def _everybody(leader: Leader, token: str) -> list[Member]:
+    """Those who left its session, too, because an attempt that has ended leaves nothing that a retry could run beside."""
+    return list({*sessions.members(leader, token), *sessions.carriers(token)})
+
+
+def _signalled_until_gone(find: Callable[[], list[Member]], number: signal.Signals, seconds: float) -> bool:
+    """Members may fork or exec while they are told, so each look tells those that were not told as what they are now."""
+    deadline, told = time.monotonic() + seconds, set[tuple[int, bytes]]()
+    known: set[Member] = set()
+    pause = _LOOK_SECONDS
+    while True:
+        # One that is ending has lost its environment, and with it the token, before it is gone; so who was ours stays ours.
+        known = {one for one in known if sessions.remains(one)} | set(find())
+        if not known:
+            return True
+        seen = {(one.pid, sessions.command_line(one.pid)): one.group for one in known}
+        for group in {group for key, group in seen.items() if key not in told and key[1]}:
+            sessions.signal_group(group, number)
+        told |= seen.keys()
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return False
+        sessions.wait_gone([one.pid for one in known], min(left, pause))
+        pause = min(2 * pause, _LOOK_SECONDS_MAX)
 
 
 def launch(

@@ -20,6 +20,7 @@ __all__ = [
     "Leader",
     "Member",
     "boot",
+    "carriers",
     "command_line",
     "find_leader",
     "leader_of",
@@ -92,6 +93,11 @@ def members(leader: Leader, token: str) -> list[Member]:
     if now is not None and now.started != leader.started:
         return []
     return [member for member in found if _carries(member.pid, token)]
+
+
+def carriers(token: str) -> list[Member]:
+    """Everybody who carries that token, in whatever session: those too who left the leader's for one of their own."""
+    return [member for pid in _pids() if _carries(pid, token) and (member := _look(pid))]
 
 
 def remains(member: Member) -> bool:
