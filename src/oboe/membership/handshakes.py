@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import threading
 from collections.abc import Callable
 
 from oboe.domain.errors import Refused
@@ -23,6 +24,7 @@ class Handshakes:
         self._local = local
         self._private_key = private_key
         self._busy = busy
+        self._offering = threading.Lock()
 
     def private_key(self) -> Secret:
         return self._private_key
@@ -68,8 +70,9 @@ class Handshakes:
 
     def offer(self, request: OfferRequest) -> Offer:
         self._require_free()
-        csr, key = make_request(self._local.address)
-        self._local.remember(offered_key=key)
+        with self._offering:  # one key until it is accepted: clients send a request twice, and the first of them may be under way
+            csr, key = make_request(self._local.address, self._local.secret("offered_key"))
+            self._local.remember(offered_key=key)
         return Offer(member_row(self._local.as_member()), csr)
 
     def accept(self, request: Acceptance) -> None:

@@ -115,9 +115,9 @@ class Authority:
         )
 
 
-def make_request(address: Address) -> tuple[str, Secret]:
-    """A certificate request for the agent at ``address`` and the key it is for, both PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
+def make_request(address: Address, key_pem: Secret | None = None) -> tuple[str, Secret]:
+    """A certificate request for the agent at ``address`` and the key it is for, both PEM; a new key unless one is given."""
+    key = ec.generate_private_key(ec.SECP256R1()) if key_pem is None else _load_key(key_pem)
     request = x509.CertificateSigningRequestBuilder().subject_name(_name(str(address))).sign(key, hashes.SHA256())
     return request.public_bytes(serialization.Encoding.PEM).decode(), _key_pem(key)
 
