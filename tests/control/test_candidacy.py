@@ -57,7 +57,12 @@ class Renewing:
 
 
 def candidate(row: Row, peers: Renewing) -> Candidacy:
-    link = SimpleNamespace(here=HERE, members=lambda: [SimpleNamespace(address=each) for each in (HERE, OTHER)], seat=lambda: SEAT)
+    link = SimpleNamespace(
+        here=HERE,
+        members=lambda: [SimpleNamespace(address=each) for each in (HERE, OTHER)],
+        seat=lambda: SEAT,
+        mark_primary=lambda seat: None,
+    )
     return Candidacy(row, link, None, None, Marks(Facts()), lambda: peers)  # type: ignore[arg-type]
 
 

@@ -100,10 +100,10 @@ def test_with_a_factory_connections_know_whose_they_are(tmp_path: Path) -> None:
         fake.dial(instance.ip, instance.mysql_port, user="root", password=NOBODY)
     fake.start(instance, source=None, run=RunDouble())
     assert fake.dial(instance.ip, instance.mysql_port, user="root", password=NOBODY) is given
-    assert fake.role(given) == "PRIMARY"
+    assert fake.replication(given).takes_writes
     fake.stop(instance, graceful=True, run=RunDouble())
     with pytest.raises(Unreachable):
-        fake.role(given)
+        fake.replication(given)
 
 
 def test_another_process_may_ask_and_know(fake: FakeDriver, tmp_path: Path) -> None:

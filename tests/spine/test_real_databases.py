@@ -80,7 +80,7 @@ def _roles(host: Host) -> str:
     instance, driver = host.agent.local.instance(), SeekdbDriver()
     assert instance is not None
     with contextlib.closing(driver.connect(instance, user="root", password=Secret(PASSWORD))) as connection:
-        return driver.role(connection)
+        return driver.replication(connection).role
 
 
 def _below(root: Path) -> list[psutil.Process]:

@@ -188,6 +188,11 @@ def test_the_directory_keeps_members_zones_servers_and_facts(mysql: Mysql) -> No
     directory.put_server(server | {"rpc_port": 2892, "with_rootserver": False})
     directory.set_server_status("10.0.0.1", 2892, "DELETING")
     assert directory.servers() == [server, server | {"rpc_port": 2892, "with_rootserver": False, "status": "DELETING"}]
+    directory.put_server(server | {"rpc_port": 2892, "sql_port": 2891, "with_rootserver": False})
+    for primary in (2891, 2881, 2891):
+        directory.mark_primary("10.0.0.1", primary)
+        assert [row["sql_port"] for row in directory.servers() if row["with_rootserver"]] == [primary]
+    directory.mark_primary("10.0.0.1", 2881)
     directory.remove_server("10.0.0.1", 2892)
     assert directory.servers() == [server]
 

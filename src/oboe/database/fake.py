@@ -165,9 +165,6 @@ class FakeDriver:
         self._logged_in(_base(instance), "root", password)
         return time.time_ns()
 
-    def role(self, connection: Connection[Any]) -> str:
-        return self.replication(connection).role
-
     def replication(self, connection: Connection[Any]) -> Observation:
         self._called("replication")
         known = _read(self._ends[connection]) if connection in self._ends else {}
@@ -339,7 +336,7 @@ def _observation(known: Mapping[str, Any]) -> Observation:
     return Observation(
         state=DatabaseState.AVAILABLE,
         role=known["role"],
-        status="NORMAL",
+        status=known.get("status", "NORMAL"),
         source=known["source"],
         sync_scn=now,
         readable_scn=now,

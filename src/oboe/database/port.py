@@ -85,7 +85,7 @@ class Observation:
     role: str = ""
     """PRIMARY or STANDBY, empty when unknown."""
     status: str = ""
-    """NORMAL when replication is as it should be."""
+    """NORMAL when replication is as it should be; another word while the roles change."""
     source: str = ""
     sync_scn: int = 0
     readable_scn: int = 0
@@ -94,6 +94,11 @@ class Observation:
     version: str = ""
     pid: int = 0
     reason: str = ""
+
+    @property
+    def takes_writes(self) -> bool:
+        """A primary that was told to become a standby says PRIMARY until it is started again, and takes none."""
+        return self.role == "PRIMARY" and self.status == "NORMAL"
 
 
 class Driver(Protocol):
@@ -166,9 +171,6 @@ class Driver(Protocol):
         """User ``proxyro``, reading ``oceanbase.*``."""
 
     def drop_proxy_user(self, instance: Instance, root_password: Secret) -> None: ...
-
-    def role(self, connection: Connection[Any]) -> str:
-        """PRIMARY or STANDBY, asked of the server at the other end."""
 
     def replication(self, connection: Connection[Any]) -> Observation:
         """Role, status, source and positions of the server at the other end."""

@@ -126,6 +126,11 @@ class ClusterLink(Databases):
     def set_server(self, ip: str, rpc_port: int, status: str) -> None:
         self._tables().set_server_status(ip, rpc_port, status)
 
+    def mark_primary(self, seat: str) -> None:
+        """The servers' rows tell which one is the primary, also while none can be asked."""
+        ip, _, sql_port = seat.rpartition(":")
+        self._tables().mark_primary(ip, int(sql_port))
+
     def remove_server(self, ip: str, rpc_port: int) -> None:
         self._tables().remove_server(ip, rpc_port)
 
@@ -272,9 +277,14 @@ class ClusterLink(Databases):
             if seat and seat_of(primary) != seat:
                 raise TryAgain("cluster.primary_moved", f"the primary was {seat}, and is {seat_of(primary)} now")
             try:
-                return self._dial(primary.ip, primary.mysql_port, database=STORE_DATABASE)
+                connection = self._dial(primary.ip, primary.mysql_port, database=STORE_DATABASE)
             except Unreachable:
                 self.lost()
                 if last:
                     raise
-        raise AssertionError("unreachable")
+                continue
+            if self._driver.replication(connection).takes_writes:
+                return connection
+            connection.close()
+            self.lost()
+        raise TryAgain("cluster.primary_moved", "the primary is being replaced by another database", hint="ask again in a moment")

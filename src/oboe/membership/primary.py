@@ -1,6 +1,6 @@
-"""Which database of the cluster takes writes, found by asking every known one for its role, and what is asked of databases directly.
+"""Which database of the cluster takes writes, found by asking every known one, and what is asked of databases directly.
 
-The last one that said PRIMARY is asked first; the answer is kept until a connection to it fails.
+The last one that was it is asked first; the answer is kept until a connection to it fails.
 """
 
 from __future__ import annotations
@@ -73,15 +73,15 @@ class Databases:
                 answers.append(f"{candidate.ip}:{candidate.mysql_port} {error.message}")
                 continue
             try:
-                role = self._driver.role(connection)
+                seen = self._driver.replication(connection)
             finally:
                 connection.close()
-            if role == "PRIMARY":
+            if seen.takes_writes:
                 with self._lock:
                     self._primary = candidate
                 self.trouble = ""
                 return candidate
-            answers.append(f"{candidate.ip}:{candidate.mysql_port} is {role or 'without a role'}")
+            answers.append(f"{candidate.ip}:{candidate.mysql_port} is {seen.role or 'without a role'} {seen.status}".rstrip())
         self.trouble = "; ".join(answers) or "no database is known"
         raise Unreachable("cluster.no_primary", f"no primary: {self.trouble}", hint="start the primary, or fail over to a standby")
 

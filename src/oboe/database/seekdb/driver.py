@@ -124,9 +124,6 @@ class SeekdbDriver:
         with self._opened(instance, password) as connection:
             return statements.standing(connection).sync_scn
 
-    def role(self, connection: Connection[Any]) -> str:
-        return statements.standing(connection).role
-
     def replication(self, connection: Connection[Any]) -> Observation:
         return statements.standing(connection)
 

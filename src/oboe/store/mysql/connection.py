@@ -14,7 +14,7 @@ from pymysql.connections import Connection
 
 from oboe.domain.errors import Bug, OboeError, TryAgain
 from oboe.store.database import Row, Session
-from oboe.store.mysql.errors import LOST, READ_ONLY, UNKNOWN_VARIABLE, error_number, translated_errors
+from oboe.store.mysql.errors import LOST, READ_ONLY, TIMED_OUT, UNKNOWN_VARIABLE, error_number, translated_errors
 from oboe.store.mysql.schema import check_schema
 
 __all__ = ["Connect", "Mysql"]
@@ -181,7 +181,7 @@ class Mysql:
         except OboeError:
             raise
         except pymysql.err.Error as error:
-            if error_number(error) in READ_ONLY | LOST or isinstance(error, pymysql.err.InterfaceError):
+            if error_number(error) in READ_ONLY | LOST | {TIMED_OUT} or isinstance(error, pymysql.err.InterfaceError):
                 self.close()
                 self._lost()
             raise

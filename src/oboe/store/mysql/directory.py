@@ -25,6 +25,7 @@ _PUT_SERVER = (
     f"ON DUPLICATE KEY UPDATE {', '.join(f'{name} = VALUES({name})' for name in _SERVER[2:])}"
 )
 _SET_SERVER_STATUS = "UPDATE server SET status = ? WHERE ip = ? AND rpc_port = ?"
+_MARK_PRIMARY = "UPDATE server SET with_rootserver = (ip = ? AND sql_port = ?)"
 _REMOVE_SERVER = "DELETE FROM server WHERE ip = ? AND rpc_port = ?"
 _FACTS = "SELECT name, body FROM cluster_fact ORDER BY name"
 _PUT_FACT = "INSERT INTO cluster_fact (name, body) VALUES (?, ?) ON DUPLICATE KEY UPDATE body = VALUES(body)"
@@ -78,6 +79,10 @@ class Directory:
 
     def set_server_status(self, ip: str, rpc_port: int, status: str) -> None:
         self._run(_SET_SERVER_STATUS, status, ip, rpc_port)
+
+    def mark_primary(self, ip: str, sql_port: int) -> None:
+        """``with_rootserver`` is true of that one alone."""
+        self._run(_MARK_PRIMARY, ip, sql_port)
 
     def remove_server(self, ip: str, rpc_port: int) -> None:
         self._run(_REMOVE_SERVER, ip, rpc_port)

@@ -9,14 +9,16 @@ import pymysql
 
 from oboe.domain.errors import Bug, OboeError, TryAgain, Unreachable
 
-__all__ = ["LOST", "READ_ONLY", "UNKNOWN_VARIABLE", "error_number", "translated_errors"]
+__all__ = ["LOST", "READ_ONLY", "TIMED_OUT", "UNKNOWN_VARIABLE", "error_number", "translated_errors"]
 
 LOST = frozenset({0, 2002, 2003, 2006, 2013, 2014, 2055, 1053, 1927, 5066})
 """The connection is gone, or the server goes down and interrupts its sessions; 0 is the driver's own word for a closed connection."""
 READ_ONLY = frozenset({4688, 1290, 1836})
 """A standby, or a primary that is about to become one."""
+TIMED_OUT = 4012
+"""So a primary answers, too, that is about to become a standby (measured)."""
 UNKNOWN_VARIABLE = 1193
-_BUSY = frozenset({1205, 1213, 6002, 6235, 4012, 1040, 6003, 1317, 5065})
+_BUSY = frozenset({1205, 1213, 6002, 6235, TIMED_OUT, 1040, 6003, 1317, 5065})
 """Waited for a lock in vain, deadlock, rolled back, not serializable, timed out, too many connections, statement interrupted."""
 _ABSENT = frozenset({1049, 1146})
 _DENIED = frozenset({1044, 1045, 1142, 1227})
