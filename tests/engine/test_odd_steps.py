@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import psutil
@@ -13,7 +14,7 @@ from oboe.domain.values import HomeKind, State
 from oboe.engine.limits import Limits
 from oboe.kit.playbook import Sketch
 from oboe.kit.run import Run
-from tests.engine.site import A, Site, chain, eventually
+from tests.engine.site import QUICK, A, Site, chain, eventually
 from tests.engine.steps import DONE, GATES, Gate, Noop, Odd
 
 _ENDS = {
@@ -104,3 +105,32 @@ def test_a_step_that_looks_without_pause_lets_others_run(make_site, sketch: Sket
     site = make_site(steps=[Eager]).start()
     assert fold.dag_state(site.run(chain(sketch, Eager))) is State.FAILED
     assert len(looks) <= 32
+
+
+def test_a_step_that_kills_its_agent_again_and_again_is_not_resumed_for_ever(make_site, sketch: Sketch) -> None:  # type: ignore[no-untyped-def]
+    site = make_site(kind="sqlite", limits=replace(QUICK, deaths_max=2)).start()
+    dag = site.submit(chain(sketch, Gate))
+    for life in range(3):
+        eventually(lambda life=life: len(DONE[dag.key]) > life)
+        for attempt in site.engine.executor.attempts():  # a death suspends nothing
+            attempt._resumed = False
+        site.die()
+        site.born_again()
+    assert fold.dag_state(site.over(dag)) is State.FAILED
+    assert len(DONE[dag.key]) == 3
+    said = "its agent died 3 times in a row while it ran, so it does not run again by itself"
+    assert said in site.texts(dag)
+    GATES[dag.key].set()
+    site.engine.ask(HomeKind.AGENT, dag.key, events.Retry())
+    assert fold.dag_state(site.over(dag)) is State.SUCCEEDED
+
+
+def test_a_step_that_its_agent_left_in_good_order_is_resumed_however_often(make_site, sketch: Sketch) -> None:  # type: ignore[no-untyped-def]
+    site = make_site(kind="sqlite", limits=replace(QUICK, deaths_max=2)).start()
+    dag = site.submit(chain(sketch, Gate))
+    for life in range(4):
+        eventually(lambda life=life: len(DONE[dag.key]) > life)
+        site.die()
+        site.born_again()
+    GATES[dag.key].set()
+    assert fold.dag_state(site.over(dag)) is State.SUCCEEDED

@@ -15,9 +15,10 @@ from oboe.domain.messages import Level, LogLine, Order, Phase, Report
 from oboe.domain.model import Leader
 from oboe.domain.values import Address, Operator, Stopping
 from oboe.engine import following
+from oboe.engine.deaths import count_death, forget_deaths
 from oboe.engine.first import first_found
 from oboe.engine.jottings import Jottings
-from oboe.engine.leftovers import attempt_directory, mask_outputs
+from oboe.engine.leftovers import attempt_directory, end_leftovers, mask_outputs
 from oboe.engine.limits import Limits
 from oboe.engine.outcome import Outcome, Suspended, outcome_of
 from oboe.engine.patience import Patience, seconds_of
@@ -352,6 +353,8 @@ class Attempt:
 
     def suspend(self) -> None:
         """Leave the step where it is; no outcome is reported."""
+        if self._resumed:
+            forget_deaths(self._tools.work_root, self.fence)
         with self._changed:
             self._suspended = True
             self._changed.notify_all()
@@ -381,9 +384,7 @@ class Attempt:
     def carry_out(self, release: Callable[[], None]) -> None:
         """Run the step to its end and report the outcome; ``release`` is called just before the report."""
         try:
-            outcome = outcome_of(
-                self, lambda: self._tools.registry.step(self.order.step)(), result_bytes_max=self._tools.limits.result_bytes_max
-            )
+            outcome = self._outcome()
         except Suspended:
             release()
             return
@@ -398,6 +399,16 @@ class Attempt:
         self._mask_outputs()
         release()
         self._sink(reports[0])
+
+    def _outcome(self) -> Outcome:
+        """Of the step; of one that is resumed, only as long as its agent does not die of it again and again."""
+        tools = self._tools
+        if self._resumed and count_death(tools.work_root, self.fence) > tools.limits.deaths_max:
+            end_leftovers(tools.work_root, self.fence, tools.end_recorded)
+            text = f"its agent died {tools.limits.deaths_max + 1} times in a row while it ran, so it does not run again by itself"
+            self.transcript.write(Level.ERROR, text, "step.deadly")
+            return Outcome(False)
+        return outcome_of(self, lambda: tools.registry.step(self.order.step)(), result_bytes_max=tools.limits.result_bytes_max)
 
     def _mask_outputs(self) -> None:
         mask = self.transcript.mask

@@ -26,9 +26,15 @@ def attempt_directory(work_root: Path, fence: Fence) -> Path:
 
 
 def end_leftovers(work_root: Path, fence: Fence, end_recorded: Callable[[Path], None]) -> None:
-    """End the process group of every command of that attempt that still runs; returns when they are gone."""
-    for directory in sorted(attempt_directory(work_root, fence).glob("call-*")):
-        end_recorded(directory)
+    """End every command of that attempt that still runs; as long as something is left, the attempt has not ended."""
+    while True:
+        try:
+            for directory in sorted(attempt_directory(work_root, fence).glob("call-*")):
+                end_recorded(directory)
+            return
+        except (OSError, OboeError) as error:
+            _log.warning("what is left of dag %s does not end: %s", fence.dag_key, error)
+            time.sleep(_AGAIN_SECONDS)
 
 
 def mask_outputs(work_root: Path, fence: Fence, mask: Mask) -> None:
@@ -57,12 +63,5 @@ class Burial:
         self._end = end
 
     def carry_out(self) -> None:
-        """Until nothing is left: as long as something is, the attempt has not ended."""
-        while True:
-            try:
-                end_leftovers(self._work_root, self.fence, self._end_recorded)
-                break
-            except (OSError, OboeError) as error:
-                _log.warning("what is left of dag %s does not end: %s", self.fence.dag_key, error)
-                time.sleep(_AGAIN_SECONDS)
+        end_leftovers(self._work_root, self.fence, self._end_recorded)
         self._end()
