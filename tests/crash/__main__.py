@@ -19,8 +19,10 @@ from pathlib import Path
 import msgspec
 
 from oboe.kit.typed import decoder
+from tests.crash.agent import PATIENCE_SECONDS
 from tests.crash.campaign import Case, Result, carry_out, cases
 from tests.crash.cluster import Server, missing
+from tests.crash.plants import PLANTS
 from tests.crash.workers import Workers, scratch
 
 _ROOT = Path(__file__).parents[2]
@@ -58,6 +60,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--store", choices=["sqlite", "seekdb"], action="append", help="only there")
     parser.add_argument("--once", action="store_true", help="no second kills")
     parser.add_argument("--only", default="", help="only cases whose name contains this")
+    parser.add_argument("--at", default="", help="only points whose label contains this")
+    parser.add_argument("--plant", default="", choices=["", *PLANTS], help="plant this fault into the agents")
+    parser.add_argument("--patience", type=float, default=PATIENCE_SECONDS, help="seconds after which a dag that stands still is stuck")
     parser.add_argument("--jobs", type=int, default=4, help="runs at once; most of a run is waiting")
     parser.add_argument("--table", type=Path, help="write the table there, as JSON")
     parser.add_argument("--record", type=Path, help="keep there what has ended")
@@ -74,11 +79,12 @@ def _carry_out_all(chosen: list[Case], given: argparse.Namespace, record: _Recor
         return
     place = Path(tempfile.mkdtemp(prefix="oboe-crash-", dir=scratch()))
     server = Server(place) if left[0].store == "seekdb" else None
-    workers = Workers(given.jobs, place, 0 if server is None else server.port)
+    port = 0 if server is None else server.port
+    workers = Workers(given.jobs, place, port, plant=given.plant, patience_seconds=given.patience)
     try:
         for case in left:
             began = time.monotonic()
-            row = carry_out(case, workers, every=given.every, seed=given.seed)
+            row = carry_out(case, workers, every=given.every, seed=given.seed, at=given.at)
             row.seconds = round(time.monotonic() - began, 1)
             record.add(str(case), row)
             print(*row.faults, sep="\n", end="\n" if row.faults else "")

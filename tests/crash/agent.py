@@ -32,16 +32,24 @@ from oboe.store.mysql import Lease, Mysql, MysqlHome
 from oboe.store.sqlite import Sqlite, SqliteHome, SqliteInbox
 from tests.crash import post, steps
 from tests.crash.fuse import DeadlyMysql, DeadlySqlite, Fuse, Point
+from tests.crash.plants import PLANTS
 from tests.crash.stories import HOME, MAINTENANCE, STORIES
 
-__all__ = ["KEY", "World", "live", "open_orders", "stored_dag"]
+__all__ = ["KEY", "PATIENCE_SECONDS", "World", "live", "open_orders", "stored_dag"]
 
 KEY = "c0ffee" * 5 + "00"
 LIMITS = Limits(
-    workers_max=16, flush_seconds=0.005, backoff_seconds_min=0.005, backoff_seconds_max=0.02, lease_seconds=60.0, lease_look_seconds=0.05
+    workers_max=16,
+    flush_seconds=0.005,
+    backoff_seconds_min=0.005,
+    backoff_seconds_max=0.02,
+    lease_seconds=60.0,
+    lease_look_seconds=0.05,
+    safety_net_seconds=3600.0,
 )
+"""Nothing is healed by looking again: what was lost stays lost."""
 SWEEPING = replace(LIMITS, remind_seconds=0.0, inbox_keep_seconds=0.0, sweep_seconds=0.02)
-_PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 60.0
 """A dag that does not change for so long is stuck. However slow the machine is, one that goes on is not."""
 
 
@@ -54,6 +62,9 @@ class World:
     port: int = 0
     """Of the server that keeps the cluster's home; 0: the dag's home is an agent's SQLite file."""
     database: str = ""
+    plant: str = ""
+    """Of `PLANTS`; empty: the agents are as they are."""
+    patience_seconds: float = PATIENCE_SECONDS
 
     @property
     def home(self) -> HomeKind:
@@ -87,7 +98,10 @@ def live(world: World, here: Address, deadly: Point | None, *, sweep: bool, say_
     told = Signals(signal.SIGTERM)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     fuse = Fuse(world.points_of(here), deadly)
-    engine = _engine(world, here, fuse, SWEEPING if sweep else LIMITS)
+    courier = post.Courier(world.directory, fuse)
+    engine = _engine(world, here, fuse, courier, SWEEPING if sweep else LIMITS)
+    if world.plant:
+        PLANTS[world.plant](engine, courier)
     post.serve(world.directory, here, engine, fuse)
     engine.start()
     if here == HOME:
@@ -95,19 +109,23 @@ def live(world: World, here: Address, deadly: Point | None, *, sweep: bool, say_
             cluster = DeadlyMysql(world.connect, fuse)
             engine.watch_lease(Lease(cluster), lambda: MysqlHome(cluster))
         _play(world, engine)
-        _quiet(engine)
+        _quiet(engine, world.patience_seconds)
         say_over()
     told.wait()
     if here != HOME:  # whose agent has gone before it
-        _quiet(engine)
+        _quiet(engine, world.patience_seconds)
     if sweep:
-        _wait(lambda: not _remembered(world, here), lambda: f"{_remembered(world, here)} orders cannot be forgotten")
+        _wait(
+            lambda: not _remembered(world, here),
+            lambda: f"{_remembered(world, here)} orders cannot be forgotten",
+            seconds=world.patience_seconds,
+        )
     engine.stop()
     sys.stdout.flush()
     os._exit(0)
 
 
-def _engine(world: World, here: Address, fuse: Fuse, limits: Limits) -> Engine:
+def _engine(world: World, here: Address, fuse: Fuse, courier: post.Courier, limits: Limits) -> Engine:
     database = DeadlySqlite(world.store_of(here), fuse)
     registry = Registry()
     registry.add_module(steps)
@@ -123,7 +141,7 @@ def _engine(world: World, here: Address, fuse: Fuse, limits: Limits) -> Engine:
         limits=limits,
         clock=time.time_ns,
     )
-    return Engine(tools=tools, home=SqliteHome(database), inbox=SqliteInbox(database), courier=post.Courier(world.directory, fuse))
+    return Engine(tools=tools, home=SqliteHome(database), inbox=SqliteInbox(database), courier=courier)
 
 
 def _play(world: World, engine: Engine) -> None:
@@ -140,7 +158,7 @@ def _play(world: World, engine: Engine) -> None:
         created_at=time.time_ns(),
         created_by=HOME,
     )
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + world.patience_seconds
     known, dag = -1, _insist(lambda: engine.submit(draft), deadline)
     while not story.over(dag):
         request = story.act(dag)
@@ -151,19 +169,19 @@ def _play(world: World, engine: Engine) -> None:
         if found is None:
             raise SystemExit("the dag is lost")
         if found.version != known:
-            deadline = time.monotonic() + _PATIENCE_SECONDS
+            deadline = time.monotonic() + world.patience_seconds
         dag = found
         if time.monotonic() > deadline:
-            raise SystemExit(f"stuck at {time.time_ns()}: {dag.sub_tasks} {_on_the_way(engine)}")
+            raise SystemExit(f"{dag.sub_tasks} {_on_the_way(engine)}: stuck at {time.time_ns()}")  # the end of it is shown
 
 
-def _quiet(engine: Engine) -> None:
+def _quiet(engine: Engine, seconds: float) -> None:
     """Wait until nothing is on its way from this agent."""
-    _wait(lambda: not _under_way(engine), lambda: f"never quiet: {_on_the_way(engine)}")
+    _wait(lambda: not _under_way(engine), lambda: f"never quiet: {_on_the_way(engine)}", seconds=seconds)
 
 
-def _wait(fact: Callable[[], bool], complain: Callable[[], str]) -> None:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+def _wait(fact: Callable[[], bool], complain: Callable[[], str], *, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
     pause = threading.Event()
     while not fact():
         if time.monotonic() > deadline:

@@ -67,15 +67,17 @@ def cases(store: str) -> Iterator[Case]:
                 yield Case(store, story, victim, twice)
 
 
-def carry_out(case: Case, workers: Workers, *, every: int, seed: int) -> Result:
-    """Runs without a kill, then one for each ``every``-th point. A run that went wrong leaves its directory behind."""
+def carry_out(case: Case, workers: Workers, *, every: int, seed: int, at: str = "") -> Result:
+    """Runs without a kill, then one for each ``every``-th point, of those whose label contains ``at``.
+
+    A run that went wrong leaves its directory behind."""
     result, chance = Result(), random.Random(f"{seed} {case}")
     most: Counter[str] = Counter()
     for dry in [workers.run(case.story, case.victim, ()) for _ in range(_DRY_RUNS)]:
         outcome = dry.result()
         result.take(case, (), outcome)
         most |= Counter(outcome.points)
-    points = [Point(label, count) for label, times in most.items() for count in range(1, times + 1)]
+    points = [Point(label, count) for label, times in most.items() if at in label for count in range(1, times + 1)]
     result.points = len(points)
     chosen = [(point, chance.choice(points)) if case.twice else (point,) for point in points[::every]]
     for _ in range(_TRIES):

@@ -64,7 +64,7 @@ class Courier:
 
 
 def serve(directory: Path, here: Address, engine: Engine, fuse: Fuse) -> None:
-    """Answer messages to this agent, on threads that end with the process. Points: a message came, and was carried out."""
+    """Answer messages to this agent, on threads that end with the process. Points: a message came, was carried out, was answered."""
     place = socket_of(directory, here)
     place.unlink(missing_ok=True)
     listener = Listener(str(place), "AF_UNIX", backlog=64)
@@ -87,6 +87,7 @@ def serve(directory: Path, here: Address, engine: Engine, fuse: Fuse) -> None:
                 answered = (str(error), None)
             fuse.point(f"{verb}: carried out")
             connection.send_bytes(msgspec.json.encode(answered))
+            fuse.point(f"{verb}: answer sent")
 
     def answer_quietly(connection: Connection) -> None:
         with suppress(OSError, EOFError):  # whoever asked is dead, or gave up

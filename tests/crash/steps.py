@@ -30,7 +30,7 @@ class Effect(msgspec.Struct, frozen=True):
     """False: the step begins."""
     resumed: bool
     text: str
-    """The line of log that the step writes with it; empty when it begins."""
+    """The line of log that the step writes with it."""
 
 
 class Effects:
@@ -44,16 +44,16 @@ class Effects:
 
     def write(self, run: Run, *, ended: bool) -> None:
         sub_task = f"{run.args['name']}@{run.agent.port}"
-        text = f"{'undid' if run.rolling_back else 'did'} {sub_task} in attempt {run.attempt}" if ended else ""
+        done = ("undid" if run.rolling_back else "did") if ended else ("undoes" if run.rolling_back else "does")
+        text = f"{done} {sub_task} in attempt {run.attempt}"
         effect = Effect(sub_task, run.rolling_back, run.attempt, ended, run.resumed, text)
         what = "end" if ended else "begin"
         self._fuse.point(f"effect: {what} not written")
         os.write(self._file, msgspec.json.encode(effect) + b"\n")
         self._fuse.point(f"effect: {what} written")
-        if text:
-            run.log(text)
-            os.write(self._told, f"{text}\n".encode())
-            self._fuse.point("effect: told")
+        run.log(text)
+        os.write(self._told, f"{text}\n".encode())
+        self._fuse.point("effect: told")
 
 
 def told_of(path: Path) -> Path:
@@ -105,8 +105,9 @@ class Brittle(_Writing):
 
 
 class Held(_Writing):
-    """The first time it waits until it is told to stop."""
+    """The first time it shows that it has begun, and waits until it is told to stop."""
 
     def inside(self, run: Run) -> None:
         if run.attempt == 1:
+            run.note(held=True)
             run.wait_until(lambda: False, why="a cancel", timeout=_HELD_SECONDS)

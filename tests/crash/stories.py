@@ -65,8 +65,8 @@ def _cancelled(dag: Dag) -> events.Request | None:
         return events.Retry()
     middle = [dag.sub_tasks[index] for index in dag.plan.sub_tasks_of(3)]
     begun = all(each.state > State.READY for each in middle)
-    held = any(each.state is State.RUNNING and each.attempt == 1 and not each.stopping for each in middle)
-    return events.Cancel() if begun and held else None
+    held = [each for each in middle if each.state is State.RUNNING and each.attempt == 1 and not each.stopping]
+    return events.Cancel() if begun and held and all(each.additional for each in held) else None
 
 
 def _middle_was_begun(dag: Dag) -> bool:

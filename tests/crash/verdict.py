@@ -89,7 +89,7 @@ def _of_attempts(dag: Dag, effects: Sequence[Effect]) -> Iterator[str]:
 
 def _of_the_log(effects: Sequence[Effect], told: Sequence[str], log: Sequence[str]) -> Iterator[str]:
     """Every line that a step has written is there, once for each time that it was written."""
-    reached = Counter(effect.text for effect in effects if effect.ended)
+    reached = Counter(effect.text for effect in effects)
     written = Counter(log)
     for text, count in reached.items():
         if written[text] > count:

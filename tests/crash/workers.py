@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oboe.domain.values import Address
-from tests.crash.agent import World, stored_dag
+from tests.crash.agent import PATIENCE_SECONDS, World, stored_dag
 from tests.crash.cluster import Database
 from tests.crash.fuse import Point
 from tests.crash.lives import Broken, Nursery
@@ -57,11 +57,14 @@ def scratch() -> Path:
 
 
 class Workers:
-    """So many processes; they end with this one. ``port``: of the server that keeps the cluster's home; 0: there is none."""
+    """So many processes; they end with this one. ``port``: of the server that keeps the cluster's home; 0: there is none.
 
-    def __init__(self, count: int, place: Path, port: int = 0) -> None:
+    ``plant``, ``patience_seconds``: of every `World`."""
+
+    def __init__(self, count: int, place: Path, port: int = 0, *, plant: str = "", patience_seconds: float = PATIENCE_SECONDS) -> None:
+        here = _Place(place, port, plant, patience_seconds)
         self._pool = ProcessPoolExecutor(
-            count, mp_context=multiprocessing.get_context("fork"), initializer=_settle, initargs=(os.getpid(), place, port)
+            count, mp_context=multiprocessing.get_context("fork"), initializer=_settle, initargs=(os.getpid(), here)
         )
 
     def run(self, story: str, victim: Address, deadly: Sequence[Point]) -> Future[Outcome]:
@@ -76,34 +79,38 @@ class Workers:
 class _Place:
     """Of one worker."""
 
-    def __init__(self, directory: Path, port: int) -> None:
+    def __init__(self, directory: Path, port: int, plant: str, patience_seconds: float) -> None:
         self._directory = directory
-        self._database = Database(port, f"crash_{os.getpid()}") if port else None
-        self._used = False
+        self._port = port
+        self._plant = plant
+        self._patience_seconds = patience_seconds
+        self._database: Database | None = None
 
     def world(self, story: str) -> World:
         """A world whose stores are as new."""
         directory = Path(tempfile.mkdtemp(prefix="run-", dir=self._directory))
-        if self._database is None:
-            return World(directory, story)
-        if self._used:
+        name = ""
+        if self._database is not None:
             self._database.renew()
-        self._used = True
-        return World(directory, story, self._database.port, self._database.name)
+        elif self._port:
+            self._database = Database(self._port, f"crash_{os.getpid()}")
+        if self._database is not None:
+            name = self._database.name
+        return World(directory, story, self._port, name, self._plant, self._patience_seconds)
 
 
 _place: list[_Place] = []
 """This worker's."""
 
 
-def _settle(parent: int, directory: Path, port: int) -> None:
+def _settle(parent: int, here: _Place) -> None:
     """In a new worker."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    _place.append(_Place(directory, port))
+    _place.append(here)
     gc.collect()
     gc.freeze()
 
