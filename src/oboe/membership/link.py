@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ClusterLink"]
 
+READ_SECONDS = 2.0
+"""So long this host's own database may take to answer before something else is read."""
+
 T = TypeVar("T")
 
 
@@ -246,7 +249,8 @@ class ClusterLink(Databases):
         instance = self._local.instance()
         if instance is None:
             raise Refused("database.none", "this agent has no database")
-        connection = self._driver.connect(instance, user=STORE_USER, password=self._password())
+        self._check_hung(instance.ip, instance.mysql_port)
+        connection = self._driver.connect(instance, user=STORE_USER, password=self._password(), timeout=READ_SECONDS)
         try:
             seen = self._driver.replication(connection)
         finally:

@@ -27,6 +27,10 @@ __all__ = ["STORE_DATABASE", "STORE_USER", "Databases", "Primary", "seat_of"]
 STORE_USER = "oboe"
 STORE_DATABASE = "oboe"
 _ROLE_PROBE_SECONDS = 2.0
+_SILENCE_SECONDS = 1.0
+"""Who takes so long to fail hangs: one that is down says so at once."""
+_SPARED_SECONDS = 3.0
+"""So long a database that hangs is not asked again: whoever asks would wait for it anew, at every request."""
 _HASTEN_EVERY_SECONDS = 10.0
 """Asking a primary to hurry more often gives it more to compact, and a clone must wait for that."""
 
@@ -54,6 +58,8 @@ class Databases:
         self._lock = threading.Lock()
         self._primary: Primary | None = None
         self._hasten_again_at = 0.0
+        self._hung: dict[tuple[str, int], tuple[float, OboeError]] = {}
+        """Databases that did not answer in time: when, monotonic seconds, and what came of it."""
         self.trouble = ""
         """Why the cluster's home could not be reached when it was last tried; empty when it could."""
 
@@ -165,7 +171,20 @@ class Databases:
     # Connections
 
     def _dial(self, ip: str, port: int, *, database: str = "") -> Connection[Any]:
-        return self._driver.dial(ip, port, user=STORE_USER, password=self._password(), timeout=_ROLE_PROBE_SECONDS, database=database)
+        self._check_hung(ip, port)
+        began = time.monotonic()
+        try:
+            return self._driver.dial(ip, port, user=STORE_USER, password=self._password(), timeout=_ROLE_PROBE_SECONDS, database=database)
+        except Unreachable as error:
+            if time.monotonic() - began >= _SILENCE_SECONDS:
+                self._hung[ip, port] = (time.monotonic(), error)
+            raise
+
+    def _check_hung(self, ip: str, port: int) -> None:
+        """`Unreachable` while that database is not to be asked again."""
+        at, error = self._hung.get((ip, port), (0.0, None))
+        if error is not None and time.monotonic() - at < _SPARED_SECONDS:
+            raise Unreachable(error.code, error.message, hint=error.hint)
 
     def _password(self) -> Secret:
         password = self._local.secret("store_password")
