@@ -23,6 +23,8 @@ from oboe.cli.client import AgentClient
 from oboe.cli.failure import AnswerError
 from oboe.cli.main import oboe
 from oboe.config import Settings
+from oboe.control.port import ForwardedAnswer, ForwardedRequest
+from oboe.domain.errors import Unreachable
 from oboe.domain.values import Address, Identity
 from oboe.hosts import local_socket
 from oboe.kit.secret import Secret
@@ -99,9 +101,12 @@ def test_accounts_of_the_other_dialect_are_asked_for_there_too(one: Living) -> N
     assert ask(one.agent.port.socket, "GET", "/api/v2/tasks/instances").status == 401
 
 
-def test_a_follower_answers_its_own_hosts_people_itself() -> None:
+def test_a_follower_whose_master_is_away_answers_its_own_hosts_people_itself() -> None:
+    def away(request: ForwardedRequest) -> ForwardedAnswer:
+        raise Unreachable("agent.unreachable", "the MASTER is away")
+
     control = FakeControl()
-    control.keys.who = Identity.FOLLOWER
+    control.keys.who, control.master = Identity.FOLLOWER, away
     with served_locally(control) as (_, path):
         assert ask(path, "GET", "/api/v1/task/dag/unfinish").status == 200
     assert [name for name, _ in control.asked] == ["unfinished"]
