@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from oboe.api.obshell.ids import encode
+from oboe.api.own.events import pause_after
 from oboe.domain import fold
 from oboe.domain.model import Dag
 from oboe.kit.secret import Secret
@@ -127,3 +128,7 @@ def _waits(event: Event) -> list[Any]:
     if event.name == "dag":
         return list(event.data["waits"])
     return list(event.data) if event.name == "waits" else []
+
+
+def test_who_looks_on_at_a_large_dag_takes_a_fifth_of_a_processor_at_most() -> None:
+    assert [pause_after(worked) for worked in (0.0, 0.001, 0.1, 60.0)] == [0.02, 0.02, 0.4, 2.0]

@@ -30,13 +30,16 @@ from oboe.domain.errors import OboeError, Refused, TryAgain, Unreachable
 from oboe.domain.model import Dag
 from oboe.engine.ports import LogRecord
 
-__all__ = ["ROUTES"]
+__all__ = ["ROUTES", "pause_after"]
 
 _MOVING_SECONDS = 1.0
 """While something of the dag is live, what it waits for is looked at this often."""
 _RESTING_SECONDS = 5.0
 _PAUSE_SECONDS = 0.02
 """Between two looks: a dag that changes a thousand times in a second is told of as it stands, not a thousand times."""
+_PAUSE_SECONDS_MAX = 2.0
+_PAUSES_PER_WORK = 4
+"""Who looks on at a dag of thousands of nodes takes a fifth of one processor from its agent at most."""
 _TROUBLE_SECONDS = 1.0
 _QUIET_SECONDS = 15.0
 """After that long without an event a comment is sent, so that nobody in between takes the connection for dead."""
@@ -81,8 +84,11 @@ class _Teller:
         began = spoke = time.monotonic()
         yield b"retry: 1000\n\n"
         trouble = ""
+        worked = 0.0
         while time.monotonic() < began + _STREAM_SECONDS:
+            working = time.thread_time()
             told = self._told(view)
+            worked += time.thread_time() - working
             if fold.settled(view.dag):
                 yield told + self._event("end", {"state": fold.dag_state(view.dag).name})
                 return
@@ -92,7 +98,8 @@ class _Teller:
                 spoke = time.monotonic()
             yield told
             view = replace(view, logs=())  # they have been told, whatever comes of the next look
-            time.sleep(_PAUSE_SECONDS)
+            time.sleep(pause_after(worked))
+            working = time.thread_time()
             try:
                 view = self._control.look(self._ref, self._seen, _MOVING_SECONDS if _moves(view.dag) else _RESTING_SECONDS)
                 trouble = ""
@@ -103,6 +110,7 @@ class _Teller:
                 if not isinstance(error, (Unreachable, TryAgain)):
                     return
                 time.sleep(_TROUBLE_SECONDS)
+            worked = time.thread_time() - working
 
     def _told(self, view: DagView) -> bytes:
         dag, before = view.dag, self._seen
@@ -130,6 +138,11 @@ class _Teller:
     def _event(self, name: str, data: Any) -> bytes:
         seen = self._seen
         return b"id: %d.%d\nevent: %s\ndata: %s\n\n" % (seen.version, seen.line, name.encode(), msgspec.json.encode(data))
+
+
+def pause_after(worked: float) -> float:
+    """Seconds until the next look, after one that took so many seconds of a processor."""
+    return min(_PAUSE_SECONDS_MAX, max(_PAUSE_SECONDS, _PAUSES_PER_WORK * worked))
 
 
 def _moves(dag: Dag) -> bool:
