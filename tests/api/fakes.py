@@ -101,6 +101,7 @@ class FakeControl:
     raises: dict[str, Exception] = field(default_factory=dict)
     asked: list[tuple[str, Any]] = field(default_factory=list)
     shown: ClusterView = NO_CLUSTER
+    database_state: int = 3
     missing: tuple[Address, ...] = ()
     """Members that do not answer."""
     changed: list[str] = field(default_factory=list)
@@ -131,7 +132,7 @@ class FakeControl:
 
     def status(self, *, probe_timeout: float = 2.0) -> StatusView:
         self._ask("status", probe_timeout)
-        return StatusView(agent=self.agent(), database_state=3, sql_port=2881, under_maintenance=False)
+        return StatusView(agent=self.agent(), database_state=self.database_state, sql_port=2881, under_maintenance=False)
 
     def statuses(self, *, probe_timeout: float = 2.0) -> Mapping[Address, StatusView | None]:
         return {self.here: self.status(probe_timeout=probe_timeout), **dict.fromkeys(self.missing)}

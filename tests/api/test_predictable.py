@@ -66,6 +66,23 @@ def test_to_join_nobody_is_answered_as_it_was_recorded_and_says_what_to_look_at(
     assert received.envelope["error"]["message"].endswith("(is it running, and is the address right?)")
 
 
+@pytest.mark.parametrize(("state", "code"), [(0, "OB.Server.Process.NotExist"), (1, "Agent.OceanBase.NotHold")])
+def test_where_nothing_can_be_read_because_no_database_runs_that_is_said_as_it_was_recorded(
+    control: FakeControl, port: int, state: int, code: str
+) -> None:
+    control.database_state = state
+    for name in ("dag", "newest_cluster_maintenance", "unfinished_cluster", "cluster_dags"):
+        control.raises[name] = Refused("cluster.no_database", "nobody answers")
+    recorded = {each.uri: each for each in exchanges("31_stop_start.jsonl") if each.code == "OB.Server.Process.NotExist"}
+    assert len(recorded) == 3
+    for uri, each in recorded.items():
+        received = get(port, uri)
+        assert (received.status, received.code) == (each.status, code)
+        assert {"data": None, **received.envelope}["data"] == {"data": None, **each.envelope}["data"]
+        assert ("data" in received.envelope) == ("data" in each.envelope)
+    assert get(port, "/api/v1/task/node/11").code == code
+
+
 @pytest.fixture
 def dripping() -> Iterator[Address]:
     """Somebody who sends the head of an answer byte by byte, and never ends."""

@@ -131,6 +131,7 @@ TABLE: Mapping[str, tuple[str, int]] = {
     # The cluster and its configuration
     "cluster.none": ("Agent.OceanBase.NotHold", 500),
     "cluster.no_database": ("Agent.OceanBase.NotHold", 500),
+    "server.no_process": ("OB.Server.Process.NotExist", 500),
     "cluster.no_primary": ("Agent.OceanBase.Useless", 500),
     "cluster.no_maintainer": ("Agent.Coordinator.IsFaulty", 500),
     "store.away": ("Agent.OceanBase.Useless", 500),

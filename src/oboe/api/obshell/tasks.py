@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import wraps
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
@@ -11,7 +12,7 @@ import msgspec
 from oboe.api.obshell import codec, ids
 from oboe.api.obshell.names import DAG_OPERATORS, NODE_OPERATORS
 from oboe.api.obshell.objects import DagObject, LogObject, NodeObject, PreviewObject, SubTaskObject
-from oboe.api.obshell.route import Call, Route
+from oboe.api.obshell.route import Call, Handler, Route
 from oboe.api.shared.envelope import NO_DATA, Contents
 from oboe.control.gathering import Gathered
 from oboe.control.views import DagView, Ref, WaitView
@@ -23,6 +24,8 @@ __all__ = ["ROUTES"]
 
 LIST_MAX = 1000
 """The most dags in one answer; ``before_id`` leads to the older ones."""
+_PROBE_SECONDS = 0.5
+"""For a look at the own database, on the way to an error."""
 
 
 class Operate(msgspec.Struct):
@@ -39,9 +42,25 @@ class OperateNode(msgspec.Struct):
     id: str | None = None
 
 
+def _names_the_process(handler: Handler) -> Handler:
+    """When nobody can read the cluster's home, and this host's database does not even run, that is the reason."""
+
+    @wraps(handler)
+    def named(call: Call) -> Any:
+        try:
+            return handler(call)
+        except Refused as error:
+            if error.code == "cluster.no_database" and call.control.status(probe_timeout=_PROBE_SECONDS).database_state == 0:
+                call.lookup[error.code] = "server.no_process"
+            raise
+
+    return named
+
+
 # One dag, node or sub-task
 
 
+@_names_the_process
 def get_dag(call: Call) -> DagObject:
     """One dag."""
     details = call.details()
@@ -55,6 +74,7 @@ def _foresee_dag(call: Call) -> None:
             call.control.foresee_cluster_dag(ref.number, asked_at=call.asked_at)
 
 
+@_names_the_process
 def get_node(call: Call) -> NodeObject:
     """One node with its sub-tasks."""
     details = call.details()
@@ -63,6 +83,7 @@ def get_node(call: Call) -> NodeObject:
     return codec.node_object(view, details=details)
 
 
+@_names_the_process
 def get_sub_task(call: Call) -> SubTaskObject:
     """One sub-task; of a step that tells how far it is, also what it waits for."""
     ref = _ref(call, "sub_task")
@@ -78,6 +99,7 @@ def _waits(call: Call, ref: Ref) -> Sequence[WaitView]:
         return ()
 
 
+@_names_the_process
 def get_logs(call: Call) -> Contents:
     """Every log line of a sub-task; none of one that does not exist."""
     try:
@@ -108,6 +130,7 @@ def operate_node(call: Call) -> Any:
 # The newest maintenance
 
 
+@_names_the_process
 def get_cluster_maintenance(call: Call) -> DagObject:
     """The newest maintenance dag of the cluster."""
     details = call.details()
@@ -146,6 +169,7 @@ def get_unfinished(call: Call) -> Contents:
     return Contents(None) if none_of_a_cluster else found  # the original's list is nil there, and empty elsewhere
 
 
+@_names_the_process
 def get_cluster_unfinished(call: Call) -> Contents:
     """Unfinished dags of the cluster."""
     details = call.details()
@@ -169,6 +193,7 @@ def get_main_dags(call: Call) -> Contents:
     return _dags(call, call.control.main_dags(details=details), details)
 
 
+@_names_the_process
 def get_cluster_dags(call: Call) -> Contents:
     """Dags of the cluster: the latest thousand, oldest first; newest first with ``limit`` or ``before_id``."""
     details, page = call.details(), _page(call)
