@@ -48,6 +48,7 @@ class Replay:
     password: str = "pw1"
     identity: str = "CLUSTER AGENT"
     secured: bool = False
+    stale_seconds: float = 0.0
     extra: dict[str, tuple[int, str]] = field(default_factory=dict)
     seen: list[Seen] = field(default_factory=list)
     address: Address = field(default=Address("127.0.0.1", 1))
@@ -152,6 +153,8 @@ def _handler(replay: Replay) -> type[BaseHTTPRequestHandler]:
             content = text.encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
+            if replay.stale_seconds:
+                self.send_header("X-Oboe-Stale", f"{replay.stale_seconds:.1f}")
             self.end_headers()
             self.wfile.write(content)
 

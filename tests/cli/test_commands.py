@@ -51,6 +51,13 @@ def test_show_draws_every_node_with_its_agent_and_last_line() -> None:
     assert [line.split()[0] for line in shown.stdout.splitlines()[1:]] == [str(n) for n in range(1, 10)]
 
 
+@pytest.mark.parametrize("asked", [("list",), ("show", "11")])
+def test_an_answer_that_is_old_says_so(asked: tuple[str, ...]) -> None:
+    with replaying("scale_out.jsonl", stale_seconds=42.4) as replay:
+        shown = call(replay, "task", *asked)
+    assert shown.stderr == f"as it was 42 s ago: the cluster's primary does not answer agent {replay.address}\n"
+
+
 def test_watch_tells_every_stage_and_ends_well_when_the_dag_does() -> None:
     with replaying("scale_out.jsonl") as replay:
         watched = call(replay, "task", "watch", "11")

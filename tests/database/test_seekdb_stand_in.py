@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -165,7 +166,8 @@ def test_a_number_that_looks_like_it_is_no_reason(tmp_path: Path) -> None:
     assert raised.value.code == "database.start_failed"
 
 
-def test_a_failed_clone_is_wiped_before_each_try(tmp_path: Path) -> None:
+def test_a_failed_clone_is_wiped_before_each_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(life, "silence", lambda ip, port: "")
     script = 'test -e $base/store && echo stale >> $base/../stale; mkdir $base/store; echo "$@" > $base/../arguments; exit 1'
     driver = stand_in(tmp_path, script)
     instance = deployed(driver, tmp_path / "home")
@@ -181,8 +183,44 @@ def test_a_failed_clone_is_wiped_before_each_try(tmp_path: Path) -> None:
     assert "enable_rpc_service" not in arguments, "no certificates, no open door"
 
 
+def test_a_clone_of_a_source_that_answers_failed_for_the_reason_that_seekdb_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(life, "_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(life, "CLONE_TRIES_MAX", 1)
+    advice = "the stop status is true. you may find solutions in previous error logs or seek help from official technicians."
+    line = LINE.format(code=-4121, text=f"observer start fail, {advice}")
+    driver = stand_in(tmp_path, f"mkdir -p $base/log; echo '{line}' >> $base/log/seekdb.log; exit 1")
+    instance = deployed(driver, tmp_path / "home")
+    with socket.create_server(("127.0.0.1", 0)) as source, pytest.raises(StepFailed) as raised:
+        driver.start(instance, source=Endpoint(*source.getsockname()), run=RunDouble())
+    assert raised.value.message.endswith("its data; start (ob_server.cpp:1300)[errcode=-4121] observer start fail")
+
+
+def test_a_source_that_is_away_is_waited_for_before_the_next_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = ["Connection refused", "Connection refused", ""]
+    monkeypatch.setattr(life, "silence", lambda ip, port: told.pop(0) if told else "")
+    monkeypatch.setattr(life, "_YOUNG_SECONDS", 0.0)
+    monkeypatch.setattr(life, "CLONE_TRIES_MAX", 2)
+    driver = stand_in(tmp_path, "exit 1")
+    instance, run = deployed(driver, tmp_path / "home"), RunDouble()
+    with pytest.raises(StepFailed):
+        driver.start(instance, source=Endpoint("127.0.0.1", 7), run=run)
+    assert told == []
+    assert "the clone failed: its source, 127.0.0.1:7, does not answer: Connection refused" in str(run.lines)
+
+
+def test_a_source_that_does_not_come_back_is_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(life, "_SOURCE_SECONDS", 0.0)
+    driver = stand_in(tmp_path, "exit 1")
+    instance = deployed(driver, tmp_path / "home")
+    with pytest.raises(StepFailed) as raised:
+        driver.start(instance, source=Endpoint("127.0.0.1", 7), run=RunDouble())
+    assert raised.value.message.endswith("1 of 4 tries, at last: its source, 127.0.0.1:7, does not answer: Connection refused")
+    assert raised.value.hint == "RETRY once it runs and this host reaches it"
+
+
 def test_a_clone_that_hangs_is_ended_and_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(life, "_STUCK_SECONDS", 1.5)
+    monkeypatch.setattr(life, "silence", lambda ip, port: "")
     monkeypatch.setattr(life, "_PAUSE_SECONDS", 0.0)
     monkeypatch.setattr(life, "CLONE_TRIES_MAX", 2)
     driver = stand_in(tmp_path, "echo $$ >> $base/../pids; exec sleep 300")

@@ -53,6 +53,7 @@ class AgentClient:
 
     ``ask_password`` is called, once, when the agent refuses the password that is known; None means that there is nobody to ask.
     `candidate` is a password that becomes the right one while a request is under way: a cluster's, as it is being set.
+    `stale_seconds` is how old the oldest answer was, said by an agent that cannot reach its cluster's home; 0: all were current.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class AgentClient:
         self.address = address
         self.socket = socket
         self.candidate: Secret | None = None
+        self.stale_seconds = 0.0
         self._settings = settings
         self._password = password
         self._ask_password = ask_password
@@ -247,6 +249,7 @@ class AgentClient:
             raise http.client.HTTPException(f"its answer is longer than {limit} bytes")
         if response.will_close:
             self.close()
+        self.stale_seconds = max(self.stale_seconds, _seconds(response.headers.get("x-oboe-stale", "")))
         return response.status, content
 
     def _asked(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> http.client.HTTPResponse:
@@ -280,6 +283,14 @@ class AgentClient:
                 hint=str(error.get("hint") or ""),
             )
         return answer
+
+
+def _seconds(text: str) -> float:
+    """0 for what is no number."""
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
 
 
 def agent_request(action: str, hosts: Sequence[str], *, package: str = "") -> tuple[str, dict[str, Any]]:

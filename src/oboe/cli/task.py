@@ -35,12 +35,19 @@ def list_(session: Session, *, everything: bool) -> None:
     with session.client() as client:
         found = _all(client) if everything else client.get(f"{API}/task/dag/unfinish", show_details="false").data
         rows = (found or {}).get("contents") or []
+        _say_age(client)
     if session.as_json:
         print_json(rows)
     elif not rows:
         click.echo("no tasks" if everything else "no unfinished tasks; --all shows the finished ones")
     else:
         _print_dags([read_dag(each) for each in rows])
+
+
+def _say_age(client: AgentClient) -> None:
+    """Beside the answer, so that nobody takes an old one for the truth."""
+    if client.stale_seconds:
+        click.echo(f"as it was {client.stale_seconds:.0f} s ago: the cluster's primary does not answer agent {client.address}", err=True)
 
 
 def _all(client: AgentClient) -> dict[str, Any]:
@@ -82,6 +89,7 @@ def show(session: Session, task_id: str) -> None:
         dag_id = resolve(client, task_id)
         look = Watch(client, dag_id, settings=session.settings).look()
         told = {} if look.dag.finished and look.dag.state != FAILED else changing.read_own(client, dag_id)
+        _say_age(client)
     if session.as_json:
         print_json({**look.dag.raw, **({"oboe": told} if told else {})})
         return

@@ -6,7 +6,9 @@ import socket
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-__all__ = ["Listener", "first_free", "is_free", "listeners"]
+__all__ = ["Listener", "first_free", "is_free", "listeners", "silence"]
+
+_REACH_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,15 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def silence(ip: str, port: int) -> str:
+    """Why nobody can be reached there; empty: somebody can."""
+    try:
+        socket.create_connection((ip, port), timeout=_REACH_SECONDS).close()
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 def first_free(candidates: Iterator[int], *, taken: Collection[int] = (), tries: int = 512) -> int | None:

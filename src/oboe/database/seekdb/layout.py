@@ -22,7 +22,7 @@ _FLOCK = struct.Struct("hhqqi0q")
 _LOG_TAIL_BYTES = 1 << 20
 _LINES = 4
 _LINE = re.compile(r"^\[[^\]]*\] ERROR +(?:\[\w+\] )?(?P<where>\S+ \([^)]*\)).*?\[lt=\d+\](?P<text>.*)$")
-_ADVICE = ", the stop status is false. you may find"
+_ADVICE = re.compile(r"(?:, the stop status is \w+)?\. you may find .*$")
 _BANNER = ("Starting seekdb", "Change working directory", "The log file is in")
 _EXITS = {
     1: "it refused its parameters, its ports or its data",
@@ -153,7 +153,7 @@ class Layout:
         """Why the server ended: its exit status in words and the last errors of its log."""
         words = f"killed by signal {-status}" if status < 0 else f"exit status {status}: {_EXITS.get(status, 'no known meaning')}"
         lines = [line for line in self.log_since(since).splitlines() if " ERROR " in line]
-        texts = [_LINE.sub(r"\g<where>\g<text>", line).partition(_ADVICE)[0][:300] for line in lines[-_LINES:]]
+        texts = [_ADVICE.sub("", _LINE.sub(r"\g<where>\g<text>", line))[:300] for line in lines[-_LINES:]]
         return "; ".join([words, *(texts or self._said() or ["it wrote no reason; look at its parameters first"])])
 
     def _said(self) -> list[str]:

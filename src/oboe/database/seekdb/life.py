@@ -20,7 +20,7 @@ from oboe.database.seekdb.connecting import by_socket
 from oboe.database.seekdb.layout import Layout
 from oboe.domain.errors import Interrupted, Refused, StepFailed, Unreachable
 from oboe.hosts import process
-from oboe.hosts.ports import is_free, listeners
+from oboe.hosts.ports import is_free, listeners, silence
 from oboe.kit.run import Run
 from oboe.kit.secret import Secret
 
@@ -34,6 +34,10 @@ _CLONE_SECONDS = 1800.0
 _STUCK_SECONDS = 45.0
 """A clone that writes nothing for so long hangs: it met a primary that was too young, and never wakes up."""
 _PAUSE_SECONDS = 2.0
+_YOUNG_SECONDS = statements.PRIMARY_AGE_SECONDS + 2.0
+"""Before a source that has just come back may be cloned."""
+_SOURCE_SECONDS = 300.0
+"""How long a source that went away is waited for."""
 _GRACEFUL_SECONDS = 15.0
 _KILLED_SECONDS = 20.0
 _VARIABLES = ("time_zone=+00:00", "auto_increment_cache_size=100")
@@ -100,29 +104,42 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 def _clone(instance: Instance, layout: Layout, run: Run, command: Callable[[], list[str]], binary: Binary, source: Endpoint) -> None:
     """A bounded number of tries."""
-    reason = ""
+    reason = silent = ""
     for attempt in range(1, CLONE_TRIES_MAX + 1):
         run.log(f"cloning {source} into {layout.base}, try {attempt} of {CLONE_TRIES_MAX}")
         try:
             _serve(instance, layout, run, command, binary, _CLONE_SECONDS, clone=True)
             return
         except _Ended as ended:
-            reason = ended.reason
+            silent = silence(source.ip, source.port)
+            reason = f"its source, {source}, does not answer: {silent}" if silent else ended.reason
             run.warn(f"the clone failed: {reason}")
         stop(instance, graceful=False, run=run)
-        if attempt < CLONE_TRIES_MAX:
-            _pause(run)
+        if attempt == CLONE_TRIES_MAX or (silent and not _returns(source, run)):
+            break
+        _pause(run, _YOUNG_SECONDS if silent else _PAUSE_SECONDS)
     layout.wipe()
+    hint = "is the primary up for more than 10 s, reachable, and does its certificate name that address?"
     raise StepFailed(
         "database.clone_failed",
-        f"cloning {source} failed {CLONE_TRIES_MAX} times, at last: {reason}",
-        hint="is the primary up for more than 10 s, reachable, and does its certificate name that address?",
+        f"cloning {source} failed, {attempt} of {CLONE_TRIES_MAX} tries, at last: {reason}",
+        hint="RETRY once it runs and this host reaches it" if silent else hint,
     )
 
 
-def _pause(run: Run) -> None:
-    until = time.monotonic() + _PAUSE_SECONDS
-    run.wait_until(lambda: time.monotonic() >= until, why="a moment before the next try", timeout=_PAUSE_SECONDS + 5, every=0.2)
+def _returns(source: Endpoint, run: Run) -> bool:
+    """Wait for a source that is away: each try without it would fail."""
+    try:
+        return run.wait_until(
+            lambda: not silence(source.ip, source.port), why=f"{source}, which is cloned, to answer", timeout=_SOURCE_SECONDS, every=1.0
+        )
+    except StepFailed:
+        return False
+
+
+def _pause(run: Run, seconds: float) -> None:
+    until = time.monotonic() + seconds
+    run.wait_until(lambda: time.monotonic() >= until, why="a moment before the next try", timeout=seconds + 5, every=0.2)
 
 
 def _again(instance: Instance, layout: Layout, run: Run, binary: Binary) -> None:
