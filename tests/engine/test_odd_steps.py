@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from oboe.domain import events, fold
+from oboe.domain.errors import TryAgain
 from oboe.domain.messages import Level
 from oboe.domain.values import HomeKind, State
 from oboe.engine.limits import Limits
@@ -134,3 +135,19 @@ def test_a_step_that_its_agent_left_in_good_order_is_resumed_however_often(make_
         site.born_again()
     GATES[dag.key].set()
     assert fold.dag_state(site.over(dag)) is State.SUCCEEDED
+
+
+def test_a_request_that_is_not_durable_in_time_says_what_is_in_the_way(make_site, sketch: Sketch, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    site = make_site().start()
+    dag = site.submit(chain(sketch, Gate))
+    eventually(lambda: DONE[dag.key])
+
+    def full(*given: object) -> None:
+        raise TryAgain("store.full", "the disk is full")
+
+    monkeypatch.setattr(site.home, "save", full)
+    with pytest.raises(TryAgain, match=r"not durable within 0\.5 s: the disk is full"):
+        site.engine.ask(HomeKind.AGENT, dag.key, events.Cancel(), timeout=0.5)
+    monkeypatch.undo()
+    site.engine.ask(HomeKind.AGENT, dag.key, events.Cancel())
+    assert fold.dag_state(site.over(dag)) is State.FAILED

@@ -42,3 +42,22 @@ def test_a_code_is_cut_to_what_every_store_keeps() -> None:
     transcript = Transcript(lambda: 1, lambda: None, jot=told.append, lines_max=10, text_max=10)
     transcript.write(Level.ERROR, "broken", "x" * 1000)
     assert told[0].code == "x" * 128
+
+
+def test_an_attempt_that_writes_without_end_keeps_so_much_and_why_it_ended() -> None:
+    told: list[Any] = []
+    transcript = Transcript(lambda: 1, lambda: None, jot=told.append, lines_max=10, text_max=10)
+    for _ in range(2000):
+        transcript.write(Level.INFO, "more")
+        transcript.write(Level.ERROR, "worse")
+    transcript.write(Level.ERROR, "the end", last=True)
+    assert len(told) == 10 + 1000 + 1
+    assert told[-1].text == "the end"
+
+
+def test_a_step_notes_so_many_things_at_most() -> None:
+    transcript = Transcript(lambda: 1, lambda: None, jot=lambda line: None, lines_max=10, text_max=10)
+    for number in range(256):
+        transcript.note({str(number): number})
+    with pytest.raises(StepFailed, match="256 things at most"):
+        transcript.note({"one": "more"})

@@ -406,7 +406,7 @@ class Attempt:
         if self._resumed and count_death(tools.work_root, self.fence) > tools.limits.deaths_max:
             end_leftovers(tools.work_root, self.fence, tools.end_recorded)
             text = f"its agent died {tools.limits.deaths_max + 1} times in a row while it ran, so it does not run again by itself"
-            self.transcript.write(Level.ERROR, text, "step.deadly")
+            self.transcript.write(Level.ERROR, text, "step.deadly", last=True)
             return Outcome(False)
         return outcome_of(self, lambda: tools.registry.step(self.order.step)(), result_bytes_max=tools.limits.result_bytes_max)
 

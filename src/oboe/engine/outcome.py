@@ -51,11 +51,11 @@ def outcome_of(attempt: Attempt, make: Callable[[], Step], *, result_bytes_max: 
     except Interrupted:
         _was_stopped(attempt, step)
     except OboeError as error:
-        attempt.transcript.write(Level.ERROR, str(error), error.code)
+        attempt.transcript.write(Level.ERROR, str(error), error.code, last=True)
         return Outcome(False, leftover=sayable(getattr(error, "leftover", "")))
     except BaseException as error:  # noqa: BLE001 - a step may raise anything; this is where its thread's work ends
         _log.error("step %s of dag %s failed: %s", attempt.order.step, attempt.dag_key, _traceback(attempt))
-        attempt.transcript.write(Level.ERROR, crash_text(error), "step.crashed")
+        attempt.transcript.write(Level.ERROR, crash_text(error), "step.crashed", last=True)
     return Outcome(False)
 
 
@@ -63,7 +63,7 @@ def _was_stopped(attempt: Attempt, step: Step | None) -> None:
     """The line that says so, and the step's own word on a cancel. A timeout was written down by the home that saw it."""
     if attempt.take_cause() is Stopping.TIMEOUT:
         return
-    attempt.transcript.write(Level.INFO, STOPPED_TEXTS[Stopping.ASKED])
+    attempt.transcript.write(Level.INFO, STOPPED_TEXTS[Stopping.ASKED], last=True)
     cancelled = getattr(step, "cancelled", None)
     if cancelled is None:
         return

@@ -106,7 +106,7 @@ class Scheduler:
         """Ask something of a dag; the dag as it is durable now. `Refused`, or `TryAgain` when that could not be had in time."""
         granted: Future[Dag] = Future()
         self._admit(Asked(key, event, granted))
-        return _outcome(granted, timeout)
+        return self._outcome(granted, timeout)
 
     def signal(self, key: str, name: str, payload: object = None, timeout: float = 10.0) -> Dag:
         """Give a dag a signal; durable when answered, and once however often it is given."""
@@ -114,7 +114,7 @@ class Scheduler:
 
     def report(self, report: Report, timeout: float = 10.0) -> Verdict:
         """Hear an agent's report; durable when answered."""
-        return _outcome(self.told(report), timeout)
+        return self._outcome(self.told(report), timeout)
 
     def told(self, report: Report) -> Future[Verdict]:
         """The same for who does not wait: all that is told before a turn begins is heard in it. Callbacks run in the turn: be quick."""
@@ -200,6 +200,14 @@ class Scheduler:
             raise TryAgain("engine.busy", "too much is waiting for the scheduler", after_seconds=1)
         self._put(item)
 
+    def _outcome(self, future: Future[T], timeout: float) -> T:
+        try:
+            return future.result(timeout)
+        except FutureTimeout:
+            future.cancel()
+            why = f": {self._trouble}" if self._trouble else ""
+            raise TryAgain("engine.slow", f"not durable within {timeout:g} s{why}", hint="the home's store may be away") from None
+
     # The store went back
 
     def recalled(self, agent: Address, recollection: Recollection, timeout: float = 10.0) -> frozenset[str]:
@@ -212,7 +220,7 @@ class Scheduler:
                 self._admit(named)
                 heard.append(named.heard)
         for future in heard:
-            _outcome(future, timeout)
+            self._outcome(future, timeout)
         return frozenset(recollection.dags) - frozenset(self.store.versions(list(recollection.dags)))
 
     def end_recall(self) -> None:
@@ -328,11 +336,3 @@ class Scheduler:
 def _given_up(item: Item) -> bool:
     """Whoever asked does not wait any more."""
     return (isinstance(item, Told | Named) and item.heard.cancelled()) or (isinstance(item, Asked) and item.granted.cancelled())
-
-
-def _outcome(future: Future[T], timeout: float) -> T:
-    try:
-        return future.result(timeout)
-    except FutureTimeout:
-        future.cancel()
-        raise TryAgain("engine.slow", f"not durable within {timeout:g} s", hint="the home's store may be away") from None

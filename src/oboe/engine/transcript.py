@@ -11,12 +11,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from oboe.domain.errors import StepFailed
 from oboe.domain.messages import Level, LogLine
 from oboe.kit.mask import Mask
 from oboe.kit.plain import sayable
 
 __all__ = ["Transcript", "Waiting"]
 
+_NOTES_MAX = 256
+"""Members of ``additional``: each report has all of them."""
+_ERRORS_MAX = 1000
+"""Lines of errors that are kept beyond those of any level."""
 _CODE_CHARACTERS_MAX = 128
 """What every store keeps whole; a longer one is not refused, because its line says why a step failed."""
 
@@ -90,13 +95,13 @@ class Transcript:
         """Of the next line."""
         return self._seq
 
-    def write(self, level: Level, text: str, code: str = "") -> None:
-        """Add a line; too long a text is cut, and an attempt that writes too much is only counted."""
+    def write(self, level: Level, text: str, code: str = "", *, last: bool = False) -> None:
+        """Add a line; too long a text is cut, and an attempt that writes too much is only counted. ``last`` is kept always."""
         text, code = self._sayable(text), self._sayable(code)[:_CODE_CHARACTERS_MAX]
         if len(text) > self._text_max:
             text = f"{text[: self._text_max]}… ({len(text)} characters)"
         with self._lock:
-            if self._seq >= self._lines_max and level is not Level.ERROR:
+            if self._seq >= self._lines_max + (_ERRORS_MAX if level is Level.ERROR else 0) and not last:
                 self._dropped += 1
                 return
             line = LogLine(self._seq, self._clock(), level, text, code)
@@ -106,9 +111,14 @@ class Transcript:
         self._tell()
 
     def note(self, additional: dict[str, Any]) -> None:
-        """Merge into ``additional``."""
+        """Merge into ``additional``. `StepFailed` ``note.too_many``."""
         with self._lock:
-            self._additional = {**(self._additional or {}), **self.mask.hide_in(additional)}
+            merged = {**(self._additional or {}), **self.mask.hide_in(additional)}
+            if len(merged) > _NOTES_MAX:
+                raise StepFailed(
+                    "note.too_many", f"a step notes {_NOTES_MAX} things at most", hint="note one of them that holds the others"
+                )
+            self._additional = merged
         self._tell()
 
     def hand_over(self, take: Callable[[tuple[LogLine, ...], dict[str, Any] | None], None], *, always: bool) -> None:
