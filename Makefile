@@ -13,7 +13,7 @@ PEERS := .venv-peers
 PEERS_STAMP := $(PEERS)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bytecode demo demo-stop test check walks crash kills recycled mutants ssh bench bench-peers docs lock clean
+.PHONY: help setup bytecode demo demo-stop test check walks crash kills recycled runbook mutants ssh bench bench-peers docs lock clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -65,6 +65,9 @@ kills: bytecode ## Kill agents with SIGKILL at every node of what makes, changes
 
 recycled: bytecode ## Write gigabytes until a stopped standby's redo is gone; see what its start says, and rebuild it
 	RECYCLED=all $(BIN)/python -m pytest tests/lifecycle/test_recycled.py
+
+runbook: bytecode ## Switch over, fail over and rebuild on real servers, with the statements of docs/operating.md
+	RUNBOOK=all $(BIN)/python -m pytest tests/lifecycle/test_runbook.py
 
 ssh: $(STAMP) ## Install and reinstall agents over SSH, failing at every turn
 	OBOE_SSH_LONG=1 $(BIN)/python -m pytest tests/ssh

@@ -70,11 +70,10 @@ class Candidacy:
         known = [self._marks.own(), *self._ask(member for member in members if member != agent)]
         mark = self._mark_of(self._row.look())
         lost = [seen for seen in known if contradicts(seen, mark)]
-        for seen in dict.fromkeys(lost):
-            if seen.seat != mark.seat:
-                _log.warning("the primary is %s now, and was %s: the agents are asked what it may lack", mark.seat, seen.seat)
-            else:
-                _log.error("the cluster's store went back: it was at %s, and is at %s", seen, mark)
+        for seat in {seen.seat for seen in lost} - {mark.seat}:
+            _log.warning("the primary is %s now, and was %s: the agents are asked what it may lack", mark.seat, seat)
+        for seen in {seen for seen in lost if seen.seat == mark.seat}:
+            _log.error("the cluster's store went back: it was at %s, and is at %s", seen, mark)
         self._link.mark_primary(mark.seat)
         beyond = max(epoch_min, *(seen.epoch + 1 for seen in lost)) if lost else epoch_min
         epoch = self._row.take(agent, ttl, went_back=went_back or bool(lost), epoch_min=beyond)
