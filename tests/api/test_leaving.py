@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import pytest
 from oboe.control.reading import FIND, FindDag
 from oboe.control.views import DagView
 from oboe.domain.errors import Refused
-from oboe.domain.values import HomeKind
+from oboe.domain.values import HomeKind, Identity
 from oboe.membership.verbs import AskStatus
+from tests.spine.host import eventually
 
 from .living import Living, living
 
@@ -57,3 +59,19 @@ def test_who_was_removed_is_told_nothing_else(two: tuple[Living, Living]) -> Non
         peers.call(there, "agent.status", AskStatus(1.0), object)
     with pytest.raises(Refused, match="is no member"):
         peers.call(there, FIND, FindDag("dag", int(HomeKind.CLUSTER), 1, False), DagView)
+
+
+def test_a_wrong_password_of_the_master_is_refused_before_there_is_a_dag(tmp_path: Path) -> None:
+    with living(tmp_path / "a") as master, living(tmp_path / "b") as joiner:
+        assert master.send("POST", "/api/v1/agent/password", b'{"password":"ap"}').status == 200
+        master.header, master.password = "X-OCS-Agent-Header", "ap"
+        master.become_master()
+        body = {"agentInfo": {"ip": "127.0.0.1", "port": master.port}, "zoneName": "zone2"}
+        for password in ({}, {"masterPassword": "wrong"}):
+            refused = joiner.send("POST", "/api/v1/agent/join", json.dumps(body | password).encode())
+            assert (refused.status, refused.code) == (401, "Security.Authentication.IncorrectAgentPassword")
+            assert "data" not in refused.envelope
+        assert joiner.send("GET", "/api/v1/task/dags/agent").data == {"contents": []}
+        assert joiner.send("GET", "/api/v1/status").data["underMaintenance"] is False
+        assert joiner.send("POST", "/api/v1/agent/join", json.dumps(body | {"masterPassword": "ap"}).encode()).status == 200
+        eventually(lambda: joiner.agent.local.identity() is Identity.FOLLOWER)

@@ -20,7 +20,18 @@ from oboe.domain.values import Address
 from oboe.kit.secret import Secret
 from oboe.remote import handshake, sealing
 from oboe.remote.authority import Authority, check_certificate, make_request
-from oboe.remote.handshake import Acceptance, Dismissal, Enlister, JoinAnswer, Joiner, JoinRequest, LeaveRequest, Offer, OfferRequest
+from oboe.remote.handshake import (
+    Acceptance,
+    Dismissal,
+    Enlister,
+    JoinAnswer,
+    Joiner,
+    JoinRequest,
+    LeaveRequest,
+    MayJoinRequest,
+    Offer,
+    OfferRequest,
+)
 from oboe.remote.reception import handshake_routes
 from oboe.remote.secrecy import KeyPair, new_key_pair
 
@@ -58,6 +69,9 @@ class Handlers:
 
     def dismissal_token(self) -> Secret | None:
         return self.token
+
+    def may_join(self, request: MayJoinRequest) -> None:
+        self.heard.append(request)
 
     def join(self, request: JoinRequest) -> JoinAnswer:
         self.heard.append(request)

@@ -15,7 +15,7 @@ from oboe.api.obshell import app as obshell
 from oboe.api.ocp import app as ocp
 from oboe.api.own import app as own
 from oboe.kit.secret import Secret
-from oboe.remote.handshake import ACCEPT, DISMISS, JOIN, LEAVE, NOTHING_SHARED, OFFER
+from oboe.remote.handshake import ACCEPT, DISMISS, JOIN, LEAVE, MAY_JOIN, NOTHING_SHARED, OFFER
 from oboe.remote.messages import decode_error
 from oboe.remote.sealing import HEADER, SEAL, seal
 from tests.api.client import Received, send_raw
@@ -32,7 +32,7 @@ PUBLIC = {
     "POST /api/v2/iam/login",
 }
 PREFIXES = {"/api/v1", "/rpc/v1", "/oboe/v1", "/api/v2", "/openapi.json", "/docs", "/rpc/v1/join", "/rpc/v1/leave", "/rpc/v1/enlist"}
-HANDSHAKES = (JOIN, LEAVE, OFFER, ACCEPT, DISMISS)
+HANDSHAKES = (MAY_JOIN, JOIN, LEAVE, OFFER, ACCEPT, DISMISS)
 TABLES = ((obshell.PREFIX, obshell.ROUTES), (own.PREFIX, own.ROUTES), (ocp.PREFIX, ocp.ROUTES))
 ROUTES = [(route.method, prefix + route.path, route.public) for prefix, routes in TABLES for route in routes]  # type: ignore[attr-defined]
 

@@ -25,6 +25,7 @@ from oboe.playbooks.agent.remove import (
 from oboe.playbooks.cluster.config import ClusterConfigParams, ObserverConfigParams
 from oboe.playbooks.cluster.init import InitParams
 from oboe.playbooks.cluster.scale_out import ScaleOutParams
+from oboe.remote.handshake import Joiner
 
 __all__ = ["DENIED_SETTINGS", "Operations"]
 
@@ -37,11 +38,14 @@ _ALIASES = {"mysqlPort": "mysql_port", "rpcPort": "rpc_port"}
 class Operations:
     """The checks and the start of every operation. Each returns the dag just created, or a preview."""
 
-    def __init__(self, local: LocalAgent, driver: Driver, link: ClusterLink, enlisting: Enlisting, starter: Starter) -> None:
+    def __init__(
+        self, local: LocalAgent, driver: Driver, link: ClusterLink, *, enlisting: Enlisting, joiner: Joiner, starter: Starter
+    ) -> None:
         self._local = local
         self._driver = driver
         self._link = link
         self._enlisting = enlisting
+        self._joiner = joiner
         self._starter = starter
 
     def join(self, master: Address, zone: str, master_password: Secret, *, caller: Caller, dry_run: bool) -> Dag | Preview:
@@ -52,6 +56,7 @@ class Operations:
         if info.identity != "MASTER":
             raise _wrong_identity(master, info.identity, "MASTER")
         self._same_versions(master, info)
+        self._joiner.ask(master, self._local.address, master_password)
         return self._start("Join to master", JoinToMasterParams(str(master), zone, master_password), caller, dry_run)
 
     def remove(self, agent: Address, *, caller: Caller, dry_run: bool) -> Dag | Preview | None:

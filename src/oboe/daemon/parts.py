@@ -258,7 +258,7 @@ class Uses:
             peers=peers,
             reading=self.reading,
             operating=self.operating,
-            operations=Operations(local, driver, link, membership.enlisting, self.starter),
+            operations=Operations(local, driver, link, enlisting=membership.enlisting, joiner=membership.joiner, starter=self.starter),
             waits=self.waits,
             looking=self.looking,
             listing=self.listing,

@@ -12,7 +12,7 @@ from oboe.kit.secret import Secret
 from oboe.membership.local import LocalAgent
 from oboe.membership.member import member_from_row, member_row
 from oboe.remote.authority import Authority, check_certificate, make_request
-from oboe.remote.handshake import Acceptance, Dismissal, JoinAnswer, JoinRequest, LeaveRequest, Offer, OfferRequest
+from oboe.remote.handshake import Acceptance, Dismissal, JoinAnswer, JoinRequest, LeaveRequest, MayJoinRequest, Offer, OfferRequest
 
 __all__ = ["Handshakes"]
 
@@ -41,6 +41,9 @@ class Handshakes:
         return self._local.secret("dismissal_token")
 
     # As a MASTER
+
+    def may_join(self, request: MayJoinRequest) -> None:
+        self._require(Identity.MASTER)
 
     def join(self, request: JoinRequest) -> JoinAnswer:
         local = self._local

@@ -2,6 +2,7 @@
 
 ::
 
+    may join  joiner → MASTER          is this your password? → nothing                                         its agent password
     join      joiner → MASTER          member row, certificate request → certificate, cluster key, members     its agent password
     leave     joiner → MASTER          take me off the list                                                   the cluster key
     offer     coordinator → target     who asks → member row, certificate request                             the target's agent password
@@ -35,6 +36,7 @@ __all__ = [
     "DISMISS",
     "JOIN",
     "LEAVE",
+    "MAY_JOIN",
     "NOTHING_SHARED",
     "OFFER",
     "Acceptance",
@@ -44,6 +46,7 @@ __all__ = [
     "JoinRequest",
     "Joiner",
     "LeaveRequest",
+    "MayJoinRequest",
     "Offer",
     "OfferRequest",
     "ask_public",
@@ -51,13 +54,19 @@ __all__ = [
 
 T = TypeVar("T")
 
-JOIN, LEAVE = "/rpc/v1/join", "/rpc/v1/leave"
+MAY_JOIN, JOIN, LEAVE = "/rpc/v1/join/may", "/rpc/v1/join", "/rpc/v1/leave"
 OFFER, ACCEPT, DISMISS = "/rpc/v1/enlist/offer", "/rpc/v1/enlist/accept", "/rpc/v1/enlist/dismiss"
 NOTHING_SHARED = "handshake.nothing_shared"
 """Code of the refusal of a request that needs a shared secret, by an agent that has none (any more)."""
 ANSWER_BYTES_MAX = 16 << 20
 TIMEOUT_SECONDS = 10.0
 """For one exchange, fetching the public key included."""
+
+
+class MayJoinRequest(msgspec.Struct):
+    """``join/may``: would you let me in?"""
+
+    agent: Address
 
 
 class JoinRequest(msgspec.Struct):
@@ -130,6 +139,10 @@ class Dismissal(msgspec.Struct):
 
 class Joiner:
     """Asks a MASTER, on its public port. Every call is bounded; `Unreachable` names who did not answer."""
+
+    def ask(self, master: Address, agent: Address, password: Secret, *, timeout: float = TIMEOUT_SECONDS) -> None:
+        """Whether that is its password, and it is a MASTER; what it refuses with is raised here."""
+        _exchange(master, MAY_JOIN, MayJoinRequest(agent), Nothing, password=password, timeout=timeout)
 
     def join(self, master: Address, request: JoinRequest, password: Secret, *, timeout: float = TIMEOUT_SECONDS) -> JoinAnswer:
         return _exchange(master, JOIN, request, JoinAnswer, password=password, timeout=timeout)

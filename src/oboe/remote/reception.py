@@ -24,6 +24,7 @@ from oboe.remote.handshake import (
     DISMISS,
     JOIN,
     LEAVE,
+    MAY_JOIN,
     NOTHING_SHARED,
     OFFER,
     Acceptance,
@@ -31,6 +32,7 @@ from oboe.remote.handshake import (
     JoinAnswer,
     JoinRequest,
     LeaveRequest,
+    MayJoinRequest,
     Offer,
     OfferRequest,
 )
@@ -64,6 +66,7 @@ class HandshakeHandlers(Protocol):
     def dismissal_token(self) -> Secret | None:
         """The token of the last `accept`, until it is dismissed."""
 
+    def may_join(self, request: MayJoinRequest) -> None: ...
     def join(self, request: JoinRequest) -> JoinAnswer: ...
     def leave(self, request: LeaveRequest) -> None: ...
     def offer(self, request: OfferRequest) -> Offer: ...
@@ -88,6 +91,7 @@ def handshake_routes(
     the answer to a wrong password waits."""
     reception = _Reception(handlers, Opener(handlers.private_key, clock=clock), guessed)
     exchanges = (
+        _Exchange(MAY_JOIN, MayJoinRequest, handlers.may_join),
         _Exchange(JOIN, JoinRequest, handlers.join),
         _Exchange(OFFER, OfferRequest, handlers.offer),
         _Exchange(ACCEPT, Acceptance, handlers.accept),

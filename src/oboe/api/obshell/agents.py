@@ -198,8 +198,6 @@ def _of_another(call: Call) -> bool:
     return address_of(call.bind(AgentAddress)) != call.control.agent().address
 
 
-_OF_THE_MASTER = {"auth.agent_password": "agent.unavailable"}
-"""The MASTER refuses the password that was given for it: no reason for the caller to log in again."""
 _PROBE = ("ob_query_timeout",)
 _DRY = ("dry_run",)
 
@@ -211,8 +209,8 @@ ROUTES = (
     Route(method="GET", path="/git-info", handler=get_git_info, public=True, answers=GitInfo),
     Route(method="GET", path="/secret", handler=get_secret, public=True, answers=PublicKey),
     Route(method="GET", path="/agents/status", handler=get_statuses, answers=dict[str, AgentStatus], query=_PROBE, gathers=True),
-    Route(method="POST", path="/agent/join", handler=join, body=Join, answers=DagObject, query=_DRY, lookup=_OF_THE_MASTER),
-    Route(method="POST", path="/agent", handler=join, body=Join, answers=DagObject, query=_DRY, lookup=_OF_THE_MASTER),
+    Route(method="POST", path="/agent/join", handler=join, body=Join, answers=DagObject, query=_DRY),
+    Route(method="POST", path="/agent", handler=join, body=Join, answers=DagObject, query=_DRY),
     Route(method="POST", path="/agent/remove", handler=remove, body=AgentAddress, answers=DagObject, query=_DRY, of_master=_of_another),
     Route(method="DELETE", path="/agent", handler=remove, body=AgentAddress, answers=DagObject, query=_DRY, of_master=_of_another),
     Route(method="POST", path="/agent/password", handler=set_password, rule=Rule.NEW_AGENT_PASSWORD, body=NewPassword),
