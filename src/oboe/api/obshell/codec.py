@@ -68,7 +68,7 @@ def created(dag: Dag) -> DagObject:
 def node_object(view: DagView, *, details: bool) -> NodeObject:
     """``GET node``: the node that ``view.index`` names; without details ``sub_tasks`` is null."""
     dag = view.dag
-    found = _node(dag, view.index, _by_sub_task(view.logs or ()), fold.dag_state(dag))
+    found = _node(dag, view.index, _by_sub_task(view.logs or ()), fold.dag_state(dag), fold.stage(dag))
     if not details:
         found.sub_tasks = None
         return found
@@ -171,13 +171,14 @@ def _is_chain(dag: Dag) -> bool:
 
 def _nodes(dag: Dag, logs: Sequence[LogRecord], state: State) -> list[NodeObject]:
     lines = _by_sub_task(logs)
-    return [_node(dag, index, lines, state) for index in range(len(dag.plan.nodes))]
+    stage = fold.stage(dag)
+    return [_node(dag, index, lines, state, stage) for index in range(len(dag.plan.nodes))]
 
 
-def _node(dag: Dag, index: int, lines: Mapping[int, list[str]], dag_state: State) -> NodeObject:
+def _node(dag: Dag, index: int, lines: Mapping[int, list[str]], dag_state: State, stage: int) -> NodeObject:
     sub_tasks = [dag.sub_tasks[each] for each in dag.plan.sub_tasks_of(index)]
     state = fold.node_state(dag, index)
-    operator = _node_operator(dag, index, sub_tasks, state)
+    operator = _node_operator(dag, sub_tasks, state, is_current=index == stage - 1)
     if operator == CANCEL and dag_state is State.READY:
         state = State.PENDING
     elif operator == RETRY and state is State.PENDING and any(_half_way(dag, each) for each in sub_tasks):
@@ -197,7 +198,7 @@ def _node(dag: Dag, index: int, lines: Mapping[int, list[str]], dag_state: State
     )
 
 
-def _node_operator(dag: Dag, index: int, sub_tasks: Sequence[SubTask], state: State) -> str:
+def _node_operator(dag: Dag, sub_tasks: Sequence[SubTask], state: State, *, is_current: bool) -> str:
     passed = any(each.operator is Operator.PASS and each.state is State.SUCCEEDED for each in sub_tasks)
     if dag.operator is Operator.ROLLBACK:
         begun = any(each.attempt for each in sub_tasks)
@@ -206,7 +207,7 @@ def _node_operator(dag: Dag, index: int, sub_tasks: Sequence[SubTask], state: St
         return PASS
     if dag.cancelled and state is not State.SUCCEEDED:
         stopped = any(each.stopping is Stopping.ASKED for each in sub_tasks)
-        if stopped or index == fold.stage(dag) - 1:
+        if stopped or is_current:
             return CANCEL
     return RETRY if any(each.asked_retries for each in sub_tasks) else RUN
 
