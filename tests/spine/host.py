@@ -197,7 +197,7 @@ class Host:
     def public(self, path: str) -> dict[str, Any]:
         """What it tells anybody; nothing when it does not answer."""
         try:
-            found = httpx.get(f"http://{self.address}{path}", timeout=5).json()["data"]
+            found = httpx.get(f"http://{self.address}{path}", timeout=20).json()["data"]
         except httpx.TransportError:
             return {}
         assert isinstance(found, dict)

@@ -14,7 +14,7 @@ import pymysql
 
 __all__ = ["MariadbServer", "missing"]
 
-_READY_SECONDS = 60.0
+_READY_SECONDS = 120.0
 
 
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/libexec:/usr/local/sbin"

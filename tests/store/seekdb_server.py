@@ -16,7 +16,7 @@ from demo.ports import free_ports
 
 __all__ = ["SeekdbServer", "missing"]
 
-_READY_SECONDS = 60.0
+_READY_SECONDS = 120.0
 
 
 def missing() -> str:
