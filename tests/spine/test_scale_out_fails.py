@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from oboe.kit.secret import Secret
 from oboe.kit.step import Step
 from oboe.playbooks.cluster import scale_out
 from tests.spine.host import Host
@@ -39,5 +40,22 @@ def test_a_scale_out_that_fails_at_any_node_is_undone_and_asked_again_and_retrie
     with planted(step):
         dag = cluster.failed(first, cluster.scale_out(first, joiner), at=node, why=PLANTED)
     cluster.good(cluster.operate(second, dag, "RETRY"))
+    assert cluster.whole()
+    assert joiner.identity == "CLUSTER AGENT"
+
+
+def test_a_wrong_password_of_the_joining_agent_fails_the_dag_which_has_both_ways_on(cluster: World, joiner: Host) -> None:
+    first = cluster.hosts[0]
+    joiner.agent.local.remember(agent_password=Secret("of the joiner"))
+    dag = cluster.failed(
+        first, cluster.scale_out(first, joiner, password="wrong"), at="Integrate server config", why="[auth.agent_password]: the agent"
+    )
+    cluster.undone(cluster.operate(first, dag, "ROLLBACK"))
+    assert (joiner.identity, joiner.agent.local.members()) == ("SINGLE", [])
+    assert not cluster.store.rows("SELECT * FROM maintenance_lock")
+
+    dag = cluster.failed(first, cluster.scale_out(first, joiner, password="changed later"), at="Integrate server config")
+    joiner.agent.local.remember(agent_password=Secret("changed later"))
+    cluster.good(cluster.operate(first, dag, "RETRY"))
     assert cluster.whole()
     assert joiner.identity == "CLUSTER AGENT"

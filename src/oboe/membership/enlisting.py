@@ -57,8 +57,8 @@ class Enlisting:
         """The target's member row, if it would join; `Refused` when it would not, or the password is wrong."""
         return self._enlister.offer(agent, OfferRequest(self._local.address, self._local.version), password).member
 
-    def accept(self, agent: Address, password: Secret) -> None:
-        """Give it its certificate, the cluster's key and the members. Again is harmless."""
+    def accept(self, agent: Address, password: Secret) -> dict[str, Any]:
+        """Give it its certificate, the cluster's key and the members; its member row. Again is harmless."""
         local = self._local
         offer = self._enlister.offer(agent, OfferRequest(local.address, local.version), password)
         authority = Authority.load(local.text("authority_certificate"), self._secret("authority_key"))
@@ -72,6 +72,7 @@ class Enlisting:
         )
         self._enlister.accept(agent, acceptance, password)
         local.take_in(agent, int(offer.member["rpc_port"]))
+        return offer.member
 
     def dismiss(self, agent: Address) -> None:
         """Have it forget the cluster. One that forgot already, or never was accepted, is fine."""

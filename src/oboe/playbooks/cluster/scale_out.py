@@ -46,7 +46,7 @@ class ScaleOutParams(msgspec.Struct):
     settings: dict[str, str]
     agent_password: Secret
     target: dict[str, Any]
-    """The joining agent's member row, as it offered itself."""
+    """The joining agent's member row, as it offered itself; empty where it refused the password: the first node says so."""
 
 
 class _ScaleOutStep(Step):
@@ -63,13 +63,12 @@ class IntegrateServerConfig(_ScaleOutStep):
     def run(self, run: Run) -> dict[str, Any]:
         params = run.params(ScaleOutParams)
         agent = Address.parse(params.agent)
-        run.use(Enlisting).accept(agent, params.agent_password)
-        member = member_from_row(params.target)
+        row = run.use(Enlisting).accept(agent, params.agent_password)
         taken = [port for row in run.use(ClusterLink).servers() if row.ip == agent.ip for port in (row.sql_port, row.rpc_port)]
         answer = reach(run, agent, "instance.configure", Configure(params.settings, params.zone, taken), ConfigureAnswer)
         for warning in answer.warnings:
             run.warn(warning)
-        return {"instance": msgspec.to_builtins(answer.instance), "version": member.version}
+        return {"instance": msgspec.to_builtins(answer.instance), "version": member_from_row(row).version, "target": row}
 
     def rollback(self, run: Run) -> None:
         """The joining agent forgets the cluster and its certificate."""
@@ -215,7 +214,7 @@ class AddServer(_ScaleOutStep):
             zone=params.zone,
             agent=agent,
             status="INACTIVE",
-            build_version=str(params.target.get("database_version", "")),
+            build_version=str(_target(run).get("database_version", "")),
         )
         link.put_server(row)
         wait_until_advances(run, link, instance.ip, instance.mysql_port)
@@ -232,7 +231,7 @@ class AddAgent(_ScaleOutStep):
 
     def run(self, run: Run) -> None:
         params, instance = run.params(ScaleOutParams), _instance(run)
-        row = params.target | {"zone": params.zone, "mysql_port": instance.mysql_port, "database_rpc_port": instance.rpc_port}
+        row = _target(run) | {"zone": params.zone, "mysql_port": instance.mysql_port, "database_rpc_port": instance.rpc_port}
         run.use(ClusterLink).put_member(member_from_row(row).become(Identity.CLUSTER_AGENT))
 
     def rollback(self, run: Run) -> None:
@@ -285,11 +284,21 @@ def _instance(run: Run) -> Instance:
     return Instance(**kept["instance"])
 
 
+def _target(run: Run) -> dict[str, Any]:
+    """As it offered itself; a dag of before has it in its params alone."""
+    kept = run.result("Integrate server config") or {}
+    row: dict[str, Any] = kept.get("target") or run.params(ScaleOutParams).target
+    return row
+
+
+def _rpc_port(run: Run, agent: Address) -> int:
+    return int(_target(run).get("rpc_port") or run.use(LocalAgent).rpc_port_of(agent))
+
+
 def _joiner(run: Run) -> Address:
     """The joining agent; a maintainer that took this dag over learns where it listens, and that it may call."""
-    params = run.params(ScaleOutParams)
-    agent = Address.parse(params.agent)
-    run.use(LocalAgent).take_in(agent, int(params.target["rpc_port"]))
+    agent = Address.parse(run.params(ScaleOutParams).agent)
+    run.use(LocalAgent).take_in(agent, _rpc_port(run, agent))
     return agent
 
 
@@ -308,7 +317,7 @@ def _expect_joiner(run: Run) -> None:
     try:
         run.wait_until(answers, why=lambda: f"word from {agent}: {why[0]}", timeout=GONE_SECONDS)
     except StepFailed:
-        give_up(link, agent, rpc_port=int(run.params(ScaleOutParams).target["rpc_port"]), dag_key=run.dag_key)
+        give_up(link, agent, rpc_port=_rpc_port(run, agent), dag_key=run.dag_key)
         leftover = f"{agent} keeps what it was led to do; when it is back, it is told to undo it"
         hint = "ROLLBACK when it is back; SKIP when it is gone for good"
         raise StepFailed("agent.gone", f"{agent} does not answer: {why[0]}", hint=hint, leftover=leftover) from None
