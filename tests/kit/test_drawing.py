@@ -47,7 +47,7 @@ def with_(**facts: Any) -> type[Step]:
         *(("plan.flag", "n", with_(resumable=value), {}) for value in (None, "no", 1)),
         *(("plan.args", "n", Fine, {"args": {"a": value}}) for value in (object(), Path("/x"), Secret("pw"), "\udcff", "x" * (1 << 21))),
         ("plan.agent", "n", Fine, {"agents": ("127.0.0.1:2886",)}),
-        ("plan.upstream", "n", Fine, {"after": ("first",)}),
+        *(("plan.upstream", "n", Fine, {"after": (node,)}) for node in ("first", 0, 7, -1, True)),
     ],
 )
 def test_what_a_home_could_not_read_again_is_refused_by_name(code: str, name: Any, step: Any, facts: dict[str, Any]) -> None:

@@ -35,6 +35,7 @@ def drawn(
     step: type[Step],
     *,
     upstream: Sequence[int],
+    known: int,
     agents: Sequence[Address | None],
     parallel: bool,
     at_home: bool,
@@ -42,14 +43,16 @@ def drawn(
     args: Mapping[str, Any],
     split: int,
 ) -> NodePlan:
-    """The node. `Refused` ``plan.name`` ``plan.step`` ``plan.agent`` ``plan.upstream`` ``plan.limit`` ``plan.flag`` ``plan.args``."""
+    """The node, of a plan that has ``known`` nodes so far.
+
+    `Refused` ``plan.name`` ``plan.step`` ``plan.agent`` ``plan.upstream`` ``plan.limit`` ``plan.flag`` ``plan.args``."""
     _check_name(name, "node")
     if not isinstance(step, type) or not issubclass(step, Step) or step.run is Step.run:
         raise Refused("plan.step", f"{step!r:.200} of node {name!r} is no step", hint="a subclass of Step that has a run method")
     for agent in agents:
         if agent is not None and not isinstance(agent, Address):
             raise Refused("plan.agent", f"node {name!r} names {agent!r:.200}, which is no Address", hint="take them from sketch.members")
-    if not all(type(node) is int for node in upstream):
+    if not all(type(node) is int and 0 <= node < known for node in upstream):
         raise Refused("plan.upstream", f"node {name!r} comes after {upstream!r:.200}", hint="after takes the answers of stage")
     return NodePlan(
         name=name,

@@ -103,6 +103,7 @@ class Sketch:
             name,
             step,
             upstream=upstream,
+            known=len(self._nodes),
             agents=tuple(agents),
             parallel=parallel,
             at_home=at_home,
