@@ -80,14 +80,16 @@ def serve(directory: Path, here: Address, engine: Engine, fuse: Fuse) -> None:
         with connection:
             verb, body = decoder(tuple[str, msgspec.Raw]).decode(connection.recv_bytes())
             kind, carry_out = verbs[verb]
-            fuse.point(f"{verb}: arrived")
+            message = decoder(kind).decode(body)
+            label = f"report {message[1].phase.name.lower()}" if verb == "report" else verb
+            fuse.point(f"{label}: arrived")
             try:
-                answered = ("", carry_out(decoder(kind).decode(body)))
+                answered = ("", carry_out(message))
             except OboeError as error:
                 answered = (str(error), None)
-            fuse.point(f"{verb}: carried out")
+            fuse.point(f"{label}: carried out")
             connection.send_bytes(msgspec.json.encode(answered))
-            fuse.point(f"{verb}: answer sent")
+            fuse.point(f"{label}: answer sent")
 
     def answer_quietly(connection: Connection) -> None:
         with suppress(OSError, EOFError):  # whoever asked is dead, or gave up

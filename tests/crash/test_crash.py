@@ -41,13 +41,13 @@ def test_nor_when_the_home_is_kept_on_seekdb(tmp_path: Path) -> None:
     _crash(tmp_path, "--store", "seekdb", "--every", "30", "--once", "--only", "rollback")
 
 
-_NOTICED: dict[str, tuple[str, str, int, str]] = {
-    "orders are acknowledged before they are written down": ("forwards, agent", "order: answer sent", 3, "stuck"),
-    "reports are acknowledged before they are saved": ("cancel, home", "report: answer sent", 1, "stuck"),
-    "ends count as acknowledged before they are": ("forwards, agent", "report ended: not sent", 3, "stuck"),
-    "orders whose answer was lost count as acknowledged": ("forwards, agent", "order: arrived", 3, "stuck"),
+_NOTICED: dict[str, tuple[str, str, str]] = {
+    "orders are acknowledged before they are written down": ("forwards, agent", "order: answer sent", "stuck"),
+    "reports are acknowledged before they are saved": ("cancel, home", "report shown: answer sent", "stuck"),
+    "ends count as acknowledged before they are": ("forwards, agent", "report ended: not sent", "stuck"),
+    "orders whose answer was lost count as acknowledged": ("forwards, agent", "order: arrived", "stuck"),
 }
-"""Planted fault: case, points, every so-many-th of them, what is said of it."""
+"""Planted fault: case, points, what is said of it."""
 
 
 def test_planted_faults_of_acknowledgement_are_noticed() -> None:
@@ -56,17 +56,17 @@ def test_planted_faults_of_acknowledgement_are_noticed() -> None:
     running = {
         plant: subprocess.Popen(
             [
-                *(sys.executable, "-m", "tests.crash", "--store", "sqlite", "--once", "--jobs", "2", "--patience", "15"),
-                *("--only", case, "--at", at, "--every", str(every), "--plant", plant),
+                *(sys.executable, "-m", "tests.crash", "--store", "sqlite", "--once", "--jobs", "3", "--patience", "15"),
+                *("--only", case, "--at", at, "--plant", plant),
             ],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        for plant, (case, at, every, _) in _NOTICED.items()
+        for plant, (case, at, _) in _NOTICED.items()
     }
     told = {plant: process.communicate(timeout=_SECONDS)[0] for plant, process in running.items()}
-    for plant, (_, at, _, said) in _NOTICED.items():
+    for plant, (_, at, said) in _NOTICED.items():
         found = [fault for fault in told[plant].split("sqlite, ") if f"killed at {at}" in fault]
         assert any(said in fault for fault in found), (plant, told[plant])
 
