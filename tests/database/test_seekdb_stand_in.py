@@ -195,6 +195,19 @@ def test_a_clone_of_a_source_that_answers_failed_for_the_reason_that_seekdb_give
     assert raised.value.message.endswith("its data; start (ob_server.cpp:1300)[errcode=-4121] observer start fail")
 
 
+def test_a_disk_that_is_too_full_is_named_at_the_first_try(tmp_path: Path) -> None:
+    line = LINE.format(
+        code=-4184, text="disk is almost full. resuired size is 1899282432 and used percent is 5143%. [suggestion] Increase it."
+    )
+    driver = stand_in(tmp_path, f"mkdir -p $base/log $base/store; echo '{line}' >> $base/log/seekdb.log; exit 1")
+    instance, run = deployed(driver, tmp_path / "home"), RunDouble()
+    with pytest.raises(StepFailed) as raised:
+        driver.start(instance, source=Endpoint("127.0.0.1", 7), run=run)
+    assert (raised.value.code, "1811 MB" in raised.value.message) == ("database.no_disk", True)
+    assert len([line for line in run.lines if "cloning" in line]) == 1
+    assert not (Path(instance.base_dir) / "store").exists()
+
+
 def test_a_source_that_is_away_is_waited_for_before_the_next_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told = ["Connection refused", "Connection refused", ""]
     monkeypatch.setattr(life, "silence", lambda ip, port: told.pop(0) if told else "")

@@ -43,6 +43,7 @@ _KILLED_SECONDS = 20.0
 _VARIABLES = ("time_zone=+00:00", "auto_increment_cache_size=100")
 _GAVE_UP = r"errcode=%d\].*(?:start fail|startup|did not become ready)"
 _RECYCLED, _DIVERGED = re.compile(_GAVE_UP % -4233), re.compile(_GAVE_UP % -4234)
+_FULL = re.compile(r"errcode=-4184\].* size is (\d+)")
 _TOLD = " ERROR "
 _TELL_ALL = ("--parameter", "enable_async_syslog=False", "--parameter", "syslog_io_bandwidth_limit=1G")
 """It keeps them; at a log level of ERROR they cost nothing."""
@@ -111,6 +112,10 @@ def _clone(instance: Instance, layout: Layout, run: Run, command: Callable[[], l
             _serve(instance, layout, run, command, binary, _CLONE_SECONDS, clone=True)
             return
         except _Ended as ended:
+            if _FULL.search(ended.log):
+                stop(instance, graceful=False, run=run)
+                layout.wipe()
+                raise _failure(instance, layout, ended) from None
             silent = silence(source.ip, source.port)
             reason = f"its source, {source}, does not answer: {silent}" if silent else ended.reason
             run.warn(f"the clone failed: {reason}")
@@ -170,6 +175,10 @@ def _failure(instance: Instance, layout: Layout, ended: _Ended) -> StepFailed:
     if _RECYCLED.search(ended.log):
         reason = f"this standby cannot go on: its primary has recycled the redo it needs ({ended.reason})"
         return StepFailed("database.redo_recycled", reason, hint=hint)
+    if full := _FULL.search(ended.log):
+        reason = f"the disk under {', '.join(map(str, layout.places))} is too full: seekdb lays out {int(full[1]) >> 20} MB there"
+        hint = "RETRY once there is room; or ROLLBACK, and ask with a smaller log_disk_size or another place"
+        return StepFailed("database.no_disk", reason, hint=hint)
     if _DIVERGED.search(ended.log):
         return StepFailed("database.diverged", f"this database has redo that its source has not ({ended.reason})", hint=hint)
     return StepFailed("database.start_failed", f"seekdb in {layout.base} did not start: {ended.reason}", hint=_port_hint(instance))
