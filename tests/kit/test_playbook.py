@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -10,6 +11,7 @@ import pytest
 from oboe.domain.errors import Refused
 from oboe.kit import Secret
 from oboe.kit.params import copy_params, read_params, schema_of, unit_of
+from oboe.kit.registry import Registry
 from oboe.kit.testing import Rehearsal, State, plan_of
 
 from .copying import A, B, CopyParams, World, copy_in_turn
@@ -82,3 +84,13 @@ def test_what_a_dag_cannot_keep_is_refused_at_once() -> None:
 
 def test_secrets_are_kept() -> None:
     assert copy_params(CopyParams("/t", Secret("hush"))).token.reveal() == "hush"
+
+
+def test_a_file_is_named_before_it_is_loaded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "stuck.py").write_text("raise KeyError('as if it did not come back')\n")
+    with caplog.at_level("INFO", "oboe.kit.registry"):
+        Registry().add_directory(tmp_path)
+    assert [record.getMessage().split(": ")[0] for record in caplog.records] == [
+        f"loads {tmp_path / 'stuck.py'}",
+        "not loaded",
+    ]

@@ -134,6 +134,7 @@ class Registry:
         return _load(path, name)
 
     def _try(self, source: str, load: Callable[[], ModuleType]) -> None:
+        _log.info("loads %s", source)  # one that does not come back from its import is the last that is named
         try:
             self.add_module(load(), source=source)
         except OboeError as error:
