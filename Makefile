@@ -13,7 +13,7 @@ PEERS := .venv-peers
 PEERS_STAMP := $(PEERS)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bytecode demo demo-stop test check walks crash kills recycled runbook mutants ssh bench bench-peers docs lock clean
+.PHONY: help setup bytecode demo demo-stop test test-again check walks crash kills recycled runbook mutants ssh bench bench-peers docs lock clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -40,6 +40,9 @@ demo-stop: $(STAMP) ## Take a kept demo down
 
 test: bytecode ## Run the tests; JOBS=3 at once, a file each
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+
+test-again: bytecode ## Run what failed last once more, by itself
+	$(BIN)/python -m pytest --last-failed --last-failed-no-failures=none
 
 check: $(STAMP) ## Lint, format, types, layers, generated pages
 	$(BIN)/ruff check .
