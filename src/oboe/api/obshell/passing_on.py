@@ -24,7 +24,7 @@ __all__ = ["TRACE_HEADER", "PassingOn"]
 
 TRACE_HEADER = "x-obshell-trace-id"
 
-LIST_SECONDS = 1.7
+LIST_SECONDS = 1.6
 """The whole answer is due within 2 s."""
 PATIENCE_SECONDS = 0.15
 """What a MASTER may take for a list before the FOLLOWER begins with its own: the two together stay within the bound."""
