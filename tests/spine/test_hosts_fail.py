@@ -75,6 +75,17 @@ def test_it_fails_with_its_reason_is_undone_asked_again_and_retried(cluster: Wor
     assert joiner.identity == "CLUSTER AGENT"
 
 
+def test_a_retry_of_a_clone_writes_its_certificates_anew(cluster: World, joiner: Host) -> None:
+    first = cluster.hosts[0]
+    node, why, _ = clone_fails(joiner)
+    dag = cluster.failed(first, cluster.scale_out(first, joiner), at=node, why=why)
+    kept = joiner.base / "wallet" / "ca.pem"
+    right = kept.read_text()
+    kept.write_text("somebody has been here")
+    cluster.good(cluster.operate(first, dag, "RETRY"))
+    assert kept.read_text() == right
+
+
 @pytest.mark.parametrize(("trouble", "through"), [(directory_not_empty, "member"), (clone_fails, "joiner")])
 def test_what_is_asked_of_the_twin_is_done_by_its_leader(cluster: World, joiner: Host, trouble: Trouble, through: str) -> None:
     first, second = cluster.hosts[:2]

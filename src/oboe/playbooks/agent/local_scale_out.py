@@ -107,6 +107,8 @@ class StartClone(_LedStep):
 
     def run(self, run: Run) -> None:
         params = run.params(LocalScaleOutParams)
+        if run.attempt > 1:  # whatever became of its certificates may be why it failed
+            deploy_instance(run, params.workdir)
         clone_whole(run, params.workdir, params.source, params.sync.root_password)
 
     def rollback(self, run: Run) -> None:
