@@ -22,7 +22,7 @@ from oboe.kit.playbook import Sketch
 from oboe.store.sqlite import Sqlite
 from tests.engine.rewinding import GATES, LEDGER, Held, Recorded, Rewinding, misdeeds
 from tests.engine.site import QUICK, A, B, C, Loose, Site, draft, eventually
-from tests.engine.test_lease import SHORT, Row
+from tests.engine.test_lease import LONGER, Row
 
 PATIENT = replace(QUICK, recall_seconds=30.0)
 HASTY = replace(QUICK, recall_seconds=0.3)
@@ -200,7 +200,7 @@ def test_a_home_that_goes_back_under_its_maintainer_is_noticed_and_taken_up_in_a
 ) -> None:
     home, row, courier = Rewinding(Sqlite(tmp_path / "cluster.db")), Row(), Loose()
     row.home = home  # type: ignore[assignment]
-    given: dict[str, Any] = {"courier": courier, "steps": (Recorded, Held), "limits": replace(SHORT, recall_seconds=30.0)}
+    given: dict[str, Any] = {"courier": courier, "steps": (Recorded, Held), "limits": replace(LONGER, recall_seconds=30.0)}
     sites = {agent: make_site(kind="sqlite", here=agent, **given).start() for agent in (A, B, C)}
     sites[A].engine.watch_lease(row, lambda: home)
     eventually(sites[A].engine.serves_cluster)

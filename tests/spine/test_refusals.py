@@ -58,14 +58,6 @@ def test_onto_a_member(cluster: World, refused: Callable[..., str]) -> None:
     assert str(cluster.hosts[1].address) in refused(cluster.hosts[1], "Agent.AlreadyExists")
 
 
-def test_with_a_wrong_password_of_the_agent(cluster: World, joiner: Host, refused: Callable[..., str]) -> None:
-    joiner.agent.control.set_agent_password(Secret("right"))
-    said = refused(joiner, "Agent.RPC.RequestFailed", password="wrong")
-    assert "password" in said
-    assert "wrong" not in said.replace("is wrong", "")
-    cluster.good(cluster.over(cluster.hosts[0], cluster.scale_out(cluster.hosts[0], joiner, password="right")))
-
-
 def test_of_the_same_scale_out_twice_at_once_one_wins(cluster: World, joiner: Host) -> None:
     first, second = cluster.hosts[:2]
     joiner.troubles.hold("deploy")

@@ -9,7 +9,7 @@ from oboe.kit.step import Step
 from oboe.playbooks.cluster import scale_out
 from tests.spine.host import Host
 from tests.spine.plant import PLANTED, planted
-from tests.spine.world import World
+from tests.spine.world import World, lines
 
 STEPS = {
     "Integrate server config": scale_out.IntegrateServerConfig,
@@ -48,8 +48,12 @@ def test_a_wrong_password_of_the_joining_agent_fails_the_dag_which_has_both_ways
     first = cluster.hosts[0]
     joiner.agent.local.remember(agent_password=Secret("of the joiner"))
     dag = cluster.failed(
-        first, cluster.scale_out(first, joiner, password="wrong"), at="Integrate server config", why="[auth.agent_password]: the agent"
+        first,
+        cluster.scale_out(first, joiner, password="nobody's word"),
+        at="Integrate server config",
+        why="[auth.agent_password]: the agent",
     )
+    assert not any("nobody's word" in line for line in lines(dag))
     cluster.undone(cluster.operate(first, dag, "ROLLBACK"))
     assert (joiner.identity, joiner.agent.local.members()) == ("SINGLE", [])
     assert not cluster.store.rows("SELECT * FROM maintenance_lock")
