@@ -78,6 +78,14 @@ class Watcher:
         self.keeper = LeaseKeeper(row, here=here, limits=limits, gained=self._gained, lost=self._lost)
         self.keeper.start()
 
+    def served(self) -> int | None:
+        """The epoch that it holds, once it was told so: the keeper knows it a moment earlier."""
+        return self.keeper.epoch if self.spans and not self.let_go() else None
+
+    def let_go(self) -> bool:
+        """It was told that it lost what it gained last."""
+        return bool(self.spans) and self.spans[-1][1] < float("inf")
+
     def _gained(self, epoch: int) -> None:
         self.spans.append([time.monotonic(), float("inf")])
 
@@ -88,13 +96,13 @@ class Watcher:
 def test_one_agent_holds_it_and_the_other_takes_over_when_it_stops() -> None:
     row = Row()
     first = Watcher(row, A, LONGER)
-    eventually(lambda: first.keeper.epoch)
+    eventually(first.served)
     second = Watcher(row, B, LONGER)
     eventually(lambda: second.keeper.maintainer())
     assert second.keeper.maintainer().agent == A  # type: ignore[union-attr]
     assert second.keeper.epoch is None
     first.keeper.stop()
-    assert eventually(lambda: second.keeper.epoch) == 2
+    assert eventually(second.served) == 2
     assert first.spans[0][1] <= second.spans[0][0]
     second.keeper.stop()
 
@@ -103,26 +111,26 @@ def test_one_agent_holds_it_and_the_other_takes_over_when_it_stops() -> None:
 def test_a_holder_that_cannot_renew_lets_go_before_another_may_hold_it(trouble: str) -> None:
     row = Row()
     first = Watcher(row, A, LONGER)
-    eventually(lambda: first.keeper.epoch)
+    eventually(first.served)
     if trouble == "away":
         row.away = True
     else:
         row.hang.clear()
     held_until = row.held[2]  # type: ignore[index]
-    eventually(lambda: first.keeper.epoch is None)
+    eventually(first.let_go)
     assert first.spans[0][1] < held_until
     row.away = False
     row.hang.set()
-    assert eventually(lambda: first.keeper.epoch) == 2
+    assert eventually(first.served) == 2
     first.keeper.stop()
 
 
 def test_a_lease_that_was_taken_away_is_noticed_at_the_renewal() -> None:
     row = Row()
     first = Watcher(row, A)
-    eventually(lambda: first.keeper.epoch)
+    eventually(first.served)
     row.give(B, 7)
-    eventually(lambda: first.keeper.epoch is None)
+    eventually(first.let_go)
     assert eventually(lambda: first.keeper.maintainer()).epoch == 7
     first.keeper.stop()
 
