@@ -127,9 +127,9 @@ class World:
         try:
             return now if wanted(now := self.dag(host, dag_id)) else None
         except AnswerError as error:
-            if error.code != "Agent.RPC.RequestFailed":
+            if error.code != "Agent.RPC.RequestFailed" and "does not answer in time" not in str(error):
                 raise
-            return None  # a FOLLOWER gives the MASTER, to whom it passes questions on, two seconds: little on a machine with other work
+            return None  # whom an agent passes a question on to has two seconds: little on a machine that has other things to do
 
     # Operations
 
