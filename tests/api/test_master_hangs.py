@@ -161,3 +161,14 @@ def test_what_is_the_masters_is_passed_on_from_the_socket_too(method: str, route
     )
     assert follower.answer(own).status == 200
     assert len(asked) == 1
+
+
+def test_a_master_that_is_slow_is_waited_for() -> None:
+    def answer(request: ForwardedRequest) -> ForwardedAnswer:
+        time.sleep(0.5)
+        return ForwardedAnswer(200, "application/json", b"the MASTER's")
+
+    follower = Obshell(FakeControl(keys=FakeKeys(who=Identity.FOLLOWER, root=None), master=answer))
+    given: dict[str, Any] = {"query": "", "headers": {}, "source": "uid 0", "received_at": time.time(), "started": time.monotonic()}
+    request = Request(method="GET", target=LISTS[0], path=LISTS[0], body=b"", local=True, **given)
+    assert follower.answer(request).body == b"the MASTER's"

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 from oboe.api.obshell.accepted import Accepted
@@ -75,11 +76,12 @@ class PassingOn:
             except Unreachable:
                 self._name_master(call)
                 raise
+        deadline = time.monotonic() + LIST_SECONDS
         asked = _Asked(lambda: self.ask(request, route, call, admitted, seconds=LIST_SECONDS))
         if asked.over(PATIENCE_SECONDS) and not asked.silent:
             return asked.answer()
-        own = answer_here()
-        return asked.answer() if asked.over(0) and not asked.silent else own
+        own = answer_here()  # meanwhile: a MASTER that is slow is still the one to answer
+        return asked.answer() if asked.over(max(0.0, deadline - time.monotonic())) and not asked.silent else own
 
     def is_guess(self, admitted: Admitted, now: float) -> bool:
         """Whether what could not be verified is not what was accepted lately: told apart, it must not be free."""
