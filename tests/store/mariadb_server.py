@@ -34,7 +34,7 @@ class MariadbServer:
         data, self._socket = directory / "data", str(directory / "sock")
         plain = ["--no-defaults", f"--datadir={data}"]
         install = [str(_INSTALL), *plain, "--auth-root-authentication-method=normal", "--skip-test-db"]
-        subprocess.run(install, check=True, capture_output=True, timeout=120)
+        subprocess.run(install, check=True, capture_output=True, timeout=400)
         command = [str(_SERVER), *plain, f"--socket={self._socket}", "--skip-networking", "--innodb-flush-log-at-trx-commit=1"]
         if os.geteuid() == 0:
             command.append("--user=root")
