@@ -10,8 +10,8 @@ import pytest
 from oboe.domain import events, fold
 from oboe.domain.messages import Level
 from oboe.domain.values import HomeKind, State
-from oboe.engine.hands import INTERRUPTED_CODE
 from oboe.engine.limits import Limits
+from oboe.engine.reports import INTERRUPTED_CODE
 from oboe.kit.playbook import Sketch
 from oboe.kit.run import Run
 from tests.engine.site import A, Site, chain, eventually, states

@@ -10,18 +10,15 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from oboe.domain import events, fold
-from oboe.domain.messages import Fence, Interrupt, Level, LogLine, Order, Phase, Report
+from oboe.domain.messages import Fence, Interrupt, LogLine, Order, Phase, Report
 from oboe.domain.model import Dag
-from oboe.domain.values import Address, HomeKind, Operator, State, Stopping
+from oboe.domain.values import Address, HomeKind, State, Stopping
 from oboe.engine.executor import Executor
 from oboe.engine.orders import fence_of, interrupt_of, order_of
-from oboe.engine.outcome import STOPPED_TEXTS
+from oboe.engine.reports import end_report, interrupted_line, stop_line
 from oboe.engine.turn import Case
 
-__all__ = ["INTERRUPTED_CODE", "INTERRUPTED_TEXT", "Hands", "Outward", "end_report"]
-
-INTERRUPTED_CODE = "sub_task.interrupted"
-INTERRUPTED_TEXT = "sub task was interrupted unexpectedly: its agent restarted, and it may not run again by itself"
+__all__ = ["Hands", "Outward"]
 
 _SHARE = 8
 """One worker in so many is for those that wait longest."""
@@ -34,19 +31,6 @@ class Outward(Protocol):
     def interrupt(self, agent: Address, interrupt: Interrupt) -> None: ...
     def settled(self, agent: Address, dag_key: str) -> None: ...
     def recall(self, agent: Address) -> None: ...
-
-
-def end_report(
-    fence: Fence, operator: Operator, *, agent: Address, at: int, line: LogLine | None, earlier: tuple[LogLine, ...] = ()
-) -> Report:
-    """The outcome of an attempt that never began, or that nobody carries out any more; ``earlier``: lines that it left behind."""
-    lines = (*earlier, line) if line else earlier
-    return Report(fence=fence, operator=operator, agent=agent, phase=Phase.ENDED, at=at, ok=False, lines=lines)
-
-
-def stop_line(cause: Stopping, at: int) -> LogLine | None:
-    """The line for an attempt that was stopped; a timeout was written down by the home that saw it."""
-    return LogLine(at // 1000, at, Level.INFO, STOPPED_TEXTS[cause]) if cause is Stopping.ASKED else None
 
 
 class Hands:
@@ -176,7 +160,7 @@ class Hands:
         for index in case.resumed:
             self._executor.start(order_of(dag, index, maintainer=self._here, local=True), self._post, resumed=True)
         for index in case.buried:
-            self._bury(dag, index, LogLine(self._clock() // 1000, self._clock(), Level.ERROR, INTERRUPTED_TEXT, INTERRUPTED_CODE))
+            self._bury(dag, index, interrupted_line(self._clock()))
         for effect in case.effects:
             if type(effect) is events.Dispatch:
                 self._dispatch(dag, effect.sub_task)

@@ -15,60 +15,30 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from oboe.domain.errors import Refused, TryAgain, Unreachable
 from oboe.domain.messages import Fence, Interrupt, Level, LogLine, Order, Phase, RecallAgent, Recollection, Report, Verdict
 from oboe.domain.model import Home
-from oboe.domain.values import SECOND, Address, HomeKind, Stopping
+from oboe.domain.values import Address, HomeKind, Stopping
 from oboe.engine.admission import Admission
 from oboe.engine.executor import Executor
-from oboe.engine.hands import INTERRUPTED_CODE, INTERRUPTED_TEXT, end_report, stop_line
+from oboe.engine.held import Held
 from oboe.engine.leftovers import forget_commands
 from oboe.engine.limits import Limits
 from oboe.engine.outcome import STOPPED_TEXTS
 from oboe.engine.ports import InboxEntry, InboxStore, Orphan
 from oboe.engine.recollection import orphans_of, recollect
 from oboe.engine.reporter import Reporter
+from oboe.engine.reports import end_report, interrupted_line, shown_report, started_report, stop_line, unbegun_report
 from oboe.engine.transcript import Waiting
 
 __all__ = ["Inbox"]
 
 _STRIPES = 64
 _NOT_LOADED = "step.unknown"
-_PATIENCE_SECONDS = 60.0
-"""Of an order that does not say how long its home waits."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True, eq=False)
-class _Held:
-    """An order that is not over."""
-
-    order: Order
-    began: bool = False
-    resumed: bool = False
-    since: float = field(default_factory=time.monotonic)
-    """When its home was last known to want it, monotonic seconds; 0: not in this life."""
-    asked: bool = False
-    """Its home is being asked whether it still wants it."""
-    lost_at: float = 0.0
-    """When this agent lost the lease under it, monotonic seconds. If it may run again by itself, it is interrupted without an outcome, and
-    begins again when its home names it again; 0: that is no more, or never was."""
-    lacks: Waiting | None = None
-    """Its step is not loaded: it cannot begin in this life of the agent."""
-
-    @property
-    def homeless(self) -> bool:
-        """Its home has not named it since its lease was lost."""
-        return self.since < self.lost_at
-
-    @property
-    def doubtful(self) -> bool:
-        """Its home may have given it up."""
-        patience = self.order.patience / SECOND or _PATIENCE_SECONDS
-        return not self.since or time.monotonic() - self.since > patience
 
 
 class Inbox:
@@ -84,10 +54,10 @@ class Inbox:
         self._limits = limits
         self._clock = clock
         self._stripes = [threading.RLock() for _ in range(_STRIPES)]
-        self._held: dict[Fence, _Held] = {}
+        self._held: dict[Fence, Held] = {}
         self._newest: dict[tuple[str, int], Fence] = {}
         """Of what is held, the latest attempt of each sub-task."""
-        self._waiting: dict[Fence, _Held] = {}
+        self._waiting: dict[Fence, Held] = {}
         """Of what is held, what has not begun."""
         self._epoch = 0
         """In which this agent has last named its facts."""
@@ -123,7 +93,7 @@ class Inbox:
                     self._take_up(entry, order)
                     unused += free
                 elif entry.order is not None and entry.ended is None:
-                    held = self._hold(_Held(order))
+                    held = self._hold(Held(order))
                     if free:
                         self._begin(held)
                 else:
@@ -165,9 +135,9 @@ class Inbox:
                 held.lost_at = 0.0
                 self._reporter.redirect(fence, interrupt.maintainer)
                 if not self._executor.interrupt(fence, interrupt.cause) and held.resumed:
-                    self._leave(held, self._unbegun(interrupt))
+                    self._leave(held, unbegun_report(interrupt, agent=self._here, at=self._clock()))
                 return
-            report = self._unbegun(interrupt)
+            report = unbegun_report(interrupt, agent=self._here, at=self._clock())
             if held is not None:
                 self._leave(held, report)
                 return
@@ -279,7 +249,7 @@ class Inbox:
             if held is None:
                 return
             if not self._executor.interrupt(fence, Stopping.ASKED):
-                self._leave(held, end_report(fence, held.order.operator, agent=self._here, at=self._clock(), line=None))
+                self._leave(held, end_report(fence, held.order.operator, agent=self._here, at=self._clock()))
 
     # Inside
 
@@ -297,7 +267,7 @@ class Inbox:
     def _reserve(self) -> bool:
         return self._executor.reserve(1, starved=self._admit_later) == 1
 
-    def _again(self, held: _Held, order: Order) -> None:
+    def _again(self, held: Held, order: Order) -> None:
         """The home names an open order again: it may have lost our word, be another agent now, or have new signals."""
         if order.signals != held.order.signals:
             self._executor.signalled(order.fence.dag_key, order.signals)
@@ -324,7 +294,7 @@ class Inbox:
             line = stop_line(Stopping.ASKED, self._clock())
             self._leave(held, end_report(other, held.order.operator, agent=self._here, at=self._clock(), line=line))
 
-    def _hold(self, held: _Held) -> _Held:
+    def _hold(self, held: Held) -> Held:
         fence = held.order.fence
         self._held[fence] = held
         if not held.began:
@@ -337,7 +307,7 @@ class Inbox:
     def _loaded(self, order: Order) -> bool:
         return self._executor.tools.registry.has_step(order.step)
 
-    def _miss(self, held: _Held) -> None:
+    def _miss(self, held: Held) -> None:
         """Its step is not loaded. Where it was RUNNING already, its log says so; else its home is not told that it begins."""
         order, at = held.order, self._clock()
         why = f"step {order.step} is not loaded here: bring its playbook back and start this agent again, or cancel the dag"
@@ -347,7 +317,7 @@ class Inbox:
             line = LogLine(at // 1000, at, Level.WARN, f"waits: {why}", _NOT_LOADED)
             self._reporter.tell(order.home, order.maintainer, self._shown(order, (line,)))
 
-    def _leave(self, held: _Held, report: Report) -> None:
+    def _leave(self, held: Held, report: Report) -> None:
         """It does not begin in this life: it has ended when nothing that an earlier life left of it goes on."""
         if held.lacks is not None:
             line = LogLine(report.at // 1000, report.at, Level.ERROR, held.lacks.why, _NOT_LOADED)
@@ -362,19 +332,13 @@ class Inbox:
     def _bury(self, report: Report) -> None:
         self._executor.bury(report.fence, lambda lines: self._hear(replace(report, lines=(*lines, *report.lines))))
 
-    def _unbegun(self, interrupt: Interrupt) -> Report:
-        line = stop_line(interrupt.cause, self._clock())
-        return end_report(interrupt.fence, interrupt.operator, agent=self._here, at=self._clock(), line=line)
-
     def _started(self, order: Order) -> Report:
-        return Report(fence=order.fence, operator=order.operator, agent=self._here, phase=Phase.STARTED, at=self._clock())
+        return started_report(order, agent=self._here, at=self._clock())
 
     def _shown(self, order: Order, lines: Sequence[LogLine]) -> Report:
-        """What an earlier life wrote, and its home was not told."""
-        at = self._clock()
-        return Report(fence=order.fence, operator=order.operator, agent=self._here, phase=Phase.SHOWN, at=at, lines=tuple(lines))
+        return shown_report(order, lines, agent=self._here, at=self._clock())
 
-    def _begin(self, held: _Held) -> None:
+    def _begin(self, held: Held) -> None:
         """On a slot that is reserved, and with its begin written down."""
         order = held.order
         resumed, held.began, held.resumed, held.lost_at = held.resumed, True, False, 0.0
@@ -384,12 +348,11 @@ class Inbox:
 
     def _take_up(self, entry: InboxEntry, order: Order) -> None:
         if not entry.begun or order.resumable:
-            self._hold(_Held(order, resumed=entry.begun, since=0.0))
+            self._hold(Held(order, resumed=entry.begun, since=0.0))
             return
-        self._hold(_Held(order, began=True))
+        self._hold(Held(order, began=True))
         now = self._clock()
-        line = LogLine(now // 1000, now, Level.ERROR, INTERRUPTED_TEXT, INTERRUPTED_CODE)
-        self._bury(end_report(entry.fence, order.operator, agent=self._here, at=now, line=line))
+        self._bury(end_report(entry.fence, order.operator, agent=self._here, at=now, line=interrupted_line(now)))
 
     def _admit_later(self) -> None:
         if self._waiting:
@@ -397,7 +360,7 @@ class Inbox:
 
     def _admit(self) -> None:
         """Begin what waits, the oldest first, as far as there are workers."""
-        room, ready = max(1, self._executor.free), list[_Held]()
+        room, ready = max(1, self._executor.free), list[Held]()
         for fence, held in tuple(self._waiting.items()):
             if self._executor.knows(fence.dag_key, fence.sub_task) is not None:
                 continue  # an earlier attempt has not ended yet
@@ -412,7 +375,7 @@ class Inbox:
         if ready:
             self._begin_all(ready)
 
-    def _begin_all(self, ready: Sequence[_Held]) -> None:
+    def _begin_all(self, ready: Sequence[Held]) -> None:
         """Those for which there is a slot, in one commit. `TryAgain`."""
         slots = self._executor.reserve(len(ready), starved=self._admit_later)
         try:
@@ -429,11 +392,11 @@ class Inbox:
             if slots:
                 self._executor.give_back(slots)
 
-    def _may_begin(self, held: _Held) -> bool:
+    def _may_begin(self, held: Held) -> bool:
         fence = held.order.fence
         return self._waiting.get(fence) is held and self._executor.knows(fence.dag_key, fence.sub_task) is None
 
-    def _ask(self, held: _Held) -> None:
+    def _ask(self, held: Held) -> None:
         """Ask its home whether it still wants it; what it says decides. A home that is away is waited for."""
         if held.asked:
             return
@@ -447,7 +410,7 @@ class Inbox:
             wanted=lambda: held.asked and held.order is order and self._waiting.get(order.fence) is held,
         )
 
-    def _answered(self, held: _Held, verdict: Verdict) -> None:
+    def _answered(self, held: Held, verdict: Verdict) -> None:
         fence = held.order.fence
         with self._stripe(fence):
             if self._held.get(fence) is not held or held.began:

@@ -17,7 +17,7 @@ from oboe.api.obshell.used import DIGEST_BYTES, UsedHeaders
 __all__ = ["Replays"]
 
 HEADERS_MAX = 100_000
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class Replays:
@@ -91,7 +91,7 @@ class Replays:
         try:
             self._kept = kept = UsedHeaders(file, self._limit + 1, time.time())
         except OSError as error:
-            _LOG.error("%s cannot be used, a restart will forget which headers were used: %s", file, error.strerror)
+            _log.error("%s cannot be used, a restart will forget which headers were used: %s", file, error.strerror)
             return
         for place, expires, digest in kept.found:
             self._by_expiry.setdefault(expires, set()).add(digest)

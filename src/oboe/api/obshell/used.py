@@ -31,7 +31,7 @@ AHEAD_SECONDS_MAX = 3600
 _MAGIC = b"oboe used headers 1\n"
 _HEAD = struct.Struct("<32sIQ20x")
 _PLACE = struct.Struct(f"<I{DIGEST_BYTES}s")
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class UsedHeaders:
@@ -52,7 +52,7 @@ class UsedHeaders:
         os.fchmod(self._descriptor, 0o600)
         kept = self._read()
         if kept and not self._understand(kept, now):
-            _LOG.warning("%s cannot be read and is begun anew: headers that expire within %d s are refused", path, UNKNOWN_SECONDS)
+            _log.warning("%s cannot be read and is begun anew: headers that expire within %d s are refused", path, UNKNOWN_SECONDS)
             self.found, self.free, self.never_taken = [], [], 0
             self.refused_until = int(now) + UNKNOWN_SECONDS
             kept = b""
@@ -128,5 +128,5 @@ class UsedHeaders:
 
     def _failed(self, error: OSError) -> None:
         if self._healthy:
-            _LOG.error("used headers cannot be written down, a restart would forget them: %s", error.strerror)
+            _log.error("used headers cannot be written down, a restart would forget them: %s", error.strerror)
         self._healthy = False
