@@ -94,7 +94,7 @@ class Settings:
         256 << 20, "bytes", "What a command may write to its outputs; one that writes more is ended.", low=1 << 16, high=1 << 40
     )
     engine_deaths_max: int = _setting(
-        5, "deaths", "How often in a row a step is resumed after a death of its agent; then it fails.", low=1, high=1000
+        20, "deaths", "How often in a row a step is resumed after a death of its agent; then it fails.", low=1, high=1000
     )
     engine_lines_max: int = _setting(20_000, "lines", "Log lines kept of one attempt; further ones are counted.", low=100, high=10_000_000)
     engine_line_chars_max: int = _setting(16 << 10, "characters", "The longest log line; what is beyond is cut.", low=256, high=1 << 20)

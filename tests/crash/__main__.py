@@ -93,7 +93,7 @@ def _carry_out_all(chosen: list[Case], given: argparse.Namespace, record: _Recor
         workers.stop()
         if server is not None:
             server.stop()
-        if not any(row.faults for row in record.rows.values()):
+        if given.plant or not any(row.faults for row in record.rows.values()):
             shutil.rmtree(place, ignore_errors=True)
 
 

@@ -65,7 +65,11 @@ def test_planted_faults_of_acknowledgement_are_noticed() -> None:
         )
         for plant, (case, at, _) in _NOTICED.items()
     }
-    told = {plant: process.communicate(timeout=_SECONDS)[0] for plant, process in running.items()}
+    try:
+        told = {plant: process.communicate(timeout=_SECONDS)[0] for plant, process in running.items()}
+    finally:
+        for process in running.values():
+            process.kill()
     for plant, (_, at, said) in _NOTICED.items():
         found = [fault for fault in told[plant].split("sqlite, ") if f"killed at {at}" in fault]
         assert any(said in fault for fault in found), (plant, told[plant])

@@ -22,7 +22,7 @@ class Limits:
     """Of each output of a command, the last so many characters reach the step."""
     output_bytes_max: int = 256 << 20
     """A command that writes more is ended: its output is on the agent's disk."""
-    deaths_max: int = 5
+    deaths_max: int = 20
     """Times in a row that a step is resumed by an agent that died while it ran; then it fails."""
     lines_max: int = 20_000
     """Log lines of one attempt; further ones are counted, not kept."""
