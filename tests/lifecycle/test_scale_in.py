@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from oboe.cli.dags import SUCCEED, read_dag
+from oboe.cli.dags import FAILED, SUCCEED, read_dag
 from oboe.cli.failure import AnswerError
 from oboe.playbooks.cluster import scale_in
 from tests.lifecycle.cluster import gone, leaves, names, runs
@@ -63,6 +63,27 @@ def test_a_standby_is_scaled_in_and_its_agent_scaled_out_again(cluster: World, j
     assert cluster.client(second).post("/api/v1/ob/scale_in", leaves(joiner)).status == 204
     cluster.good(cluster.over(first, cluster.scale_out(second, joiner)))
     assert joiner.identity == "CLUSTER AGENT"
+
+
+def test_a_cancel_stops_what_the_agent_does_for_it_and_a_retry_ends_it(cluster: World, joiner: Host) -> None:
+    first = cluster.hosts[0]
+    cluster.good(cluster.over(first, cluster.scale_out(first, joiner)))
+    joiner.troubles.hold("stop")
+    try:
+        dag = cluster.at(first, cluster.ask(first, "/ob/scale_in", leaves(joiner)), PLAIN[-1])
+        eventually(lambda: _killing(cluster, joiner))
+        dag = cluster.operate(first, dag, "CANCEL")
+        assert dag.state == FAILED
+        eventually(lambda: not _killing(cluster, joiner))
+    finally:
+        joiner.troubles.release("stop")
+    cluster.good(cluster.operate(first, dag, "RETRY"))
+    gone(cluster, joiner)
+
+
+def _killing(world: World, host: Host) -> bool:
+    newest = world.get(host, "/task/dag/maintain/agent")
+    return newest["name"] == "Kill observer" and newest["state"] == "RUNNING"
 
 
 def test_by_force_the_database_ends_before_its_row_goes(cluster: World, joiner: Host) -> None:
